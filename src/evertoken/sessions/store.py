@@ -1,0 +1,96 @@
+"""
+What a session store MUST do. The contract stands beside its consumer; implementations live in `stores/`, and
+`tests/stores/compliance.py` holds every one of them to it.
+
+Every method either commits and returns, or raises `StoreUnavailable` and has changed nothing that it tells of.
+Outcomes are returned, never raised: an exception inside a transaction would undo the revocation it reports.
+`now` is the store's own clock, read once the transaction may write, and returned with the outcome.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from evertoken.sessions.model import (
+    AccountChange,
+    Caller,
+    Ended,
+    Event,
+    NewSession,
+    Revocations,
+    RotationRequest,
+    RotationResult,
+    SessionRecord,
+)
+from evertoken.sessions.rotation import Outcome, Reason
+
+
+class SessionStore(Protocol):
+    """Where sessions, their revocations and the audit trail are kept."""
+
+    async def create(self, new: NewSession) -> Ended | None:
+        """
+        Store a sign-in and its event, durably.
+
+        Returns:
+            The sessions that ended by it (the replaced one, and the least recently used where the user is over
+            the cap), or None when the user's epoch is no longer the one at which the password was verified, or
+            the account is gone or disabled; nothing is stored then.
+        """
+
+    async def rotate(self, requests: Sequence[RotationRequest]) -> list[RotationResult]:
+        """
+        Decide many presented tokens in one durable commit; the results stand in the order of the requests.
+
+        MUST decide as `rotation.decide` does. A batch never names a session twice (`GroupCommit` sees to it).
+        If the commit fails, no request of the batch has had an effect.
+        """
+
+    async def judge(self, request: RotationRequest) -> Outcome:
+        """What `rotate` would decide now, without any effect; for introspection."""
+
+    async def end(self, session_id: bytes, reason: Reason, caller: Caller, *, user_id: str | None = None) -> Ended:
+        """
+        End one session, durably. Ending one that is over, or none, changes nothing and is no error.
+
+        Args:
+            user_id: Where given, the session must belong to this user, else nothing happens.
+        """
+
+    async def change_account(self, change: AccountChange) -> Ended | None:
+        """
+        Change an account and end its sessions in one transaction; None when the user is not there or the epoch moved.
+
+        The kept session goes on at the new epoch.
+        """
+
+    async def find(self, session_id: bytes) -> SessionRecord | None:
+        """One session, live or over; None when it was never there or has been swept."""
+
+    async def list_sessions(
+        self, *, user_id: str | None = None, live_only: bool = True, after: bytes | None = None, limit: int = 100
+    ) -> list[SessionRecord]:
+        """Sessions in the order of their ids, which say nothing; `after` is the last id of the page before."""
+
+    async def revocations_after(self, cursor: int) -> Revocations:
+        """Sessions revoked after a cursor, in commit order; cursor 0 is the oldest that is still kept."""
+
+    async def record(self, event: Event) -> None:
+        """Add a line to the audit trail."""
+
+    async def timeline(self, session_id: bytes) -> list[Event]:
+        """Every event of one session, oldest first."""
+
+    async def sweep(self) -> int:
+        """
+        Remove one small step's worth of what is kept no longer; returns how many rows went.
+
+        Sessions and their events go `KEPT_AFTER_END_MS` after the session's end, revocations once no access
+        token of theirs can live, throttling counters once they are forgotten.
+        """
+
+    async def sessions_per_secret(self) -> dict[bytes, int]:
+        """Live sessions by the key id under which their last presented token was made."""
+
+
+KEPT_AFTER_END_MS = 30 * 24 * 3600 * 1000
+"""Thirty days: long enough to answer "why was I signed out last week"."""

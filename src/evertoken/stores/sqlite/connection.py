@@ -1,0 +1,114 @@
+"""Opening the database file: pragmas, migrations, and telling our file from another's."""
+
+import contextlib
+import os
+import sqlite3
+from importlib import resources
+from pathlib import Path
+
+from evertoken.errors import ConfigurationError, StoreUnavailable
+
+APPLICATION_ID = 0x45565254  # "EVRT", in the file's header, so that `file` and we can tell whose it is
+LOCK_WAIT_SECONDS = 5.0
+
+
+def migrations() -> list[str]:
+    """The scripts in order; a database at version n has run the first n."""
+    folder = resources.files("evertoken.stores.sqlite").joinpath("migrations")
+    return [entry.read_text("utf-8") for entry in sorted(folder.iterdir(), key=lambda e: e.name)]
+
+
+def prepare(path: Path) -> None:
+    """
+    Create the database if there is none, and bring it to this version's schema.
+
+    Raises:
+        ConfigurationError: the path cannot be used: not a folder we may write to, a file of another program,
+            or a schema from a newer evertoken.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Created by us with its mode, for SQLite would create it readable by everybody.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        with contextlib.closing(_connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            _migrate(connection, path)
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigurationError("store", f"cannot use {path} as the database: {error}") from error
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    scripts = migrations()
+    connection.execute("BEGIN IMMEDIATE")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    owner = connection.execute("PRAGMA application_id").fetchone()[0]
+    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if owner != APPLICATION_ID and not is_empty:
+        raise ConfigurationError("store", f"{path} is the database of another program; choose another file")
+    if version > len(scripts):
+        raise ConfigurationError(
+            "store", f"{path} was written by a newer evertoken (schema {version}, this one knows {len(scripts)})"
+        )
+    for script in scripts[version:]:
+        for statement in filter(None, map(str.strip, _statements(script))):
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {len(scripts)}")
+    connection.execute("COMMIT")
+
+
+def _statements(script: str) -> list[str]:
+    """Split a migration at the semicolons that end a statement (a comment may hold one)."""
+    statements, pending = [], ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if line.split("--")[0].rstrip().endswith(";") and sqlite3.complete_statement(pending):
+            statements.append(pending)
+            pending = ""
+    return [*statements, pending] if pending.strip() else statements
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """
+    A connection whose commits are on the disk when they return.
+
+    Raises:
+        StoreUnavailable: the file is gone or cannot be opened. It is never created here: an empty database in
+            place of a lost one would sign everybody out.
+    """
+    try:
+        connection = _connect(path)
+        # WAL with FULL: the log is synced at every commit (NORMAL would lose acknowledged commits at a power cut).
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.execute("PRAGMA busy_timeout = 0")  # the worker waits for the lock itself, more fairly
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"the database cannot be opened: {error}") from error
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """
+    A connection that cannot write.
+
+    Raises:
+        StoreUnavailable: as for writing.
+    """
+    try:
+        connection = _connect(path)
+        connection.execute("PRAGMA query_only = ON")
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"the database cannot be opened: {error}") from error
+    connection.execute(f"PRAGMA busy_timeout = {int(LOCK_WAIT_SECONDS * 1000)}")
+    return connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=LOCK_WAIT_SECONDS,
+        cached_statements=256,
+    )

@@ -1,0 +1,223 @@
+"""Sessions in SQLite: sign-ins, endings, lists; rotation has a file of its own."""
+
+import sqlite3
+from typing import Any
+
+from evertoken.sessions.model import (
+    AccountChange,
+    Caller,
+    Ended,
+    Event,
+    EventKind,
+    NewSession,
+    Revocations,
+    SessionRecord,
+)
+from evertoken.sessions.rotation import Reason, RotationPolicy
+from evertoken.stores.sqlite import events
+from evertoken.stores.sqlite.revoking import revoke, revoke_all
+from evertoken.tokens.refresh_token import Delivery
+
+_LIVE = "revoked_at_ms IS NULL AND idle_expires_at_ms > ?1 AND (max_expires_at_ms IS NULL OR max_expires_at_ms > ?1)"
+_COLUMNS = (
+    "id, user_id, username, client_id, delivery, created_at_ms, created_address, created_device, refreshed_at_ms,"
+    " refreshed_address, refreshed_device, idle_expires_at_ms, max_expires_at_ms, rotations, recent_rotations,"
+    " revoked_at_ms, revoked_reason"
+)
+
+
+def create(
+    connection: sqlite3.Connection,
+    now_ms: int,
+    new: NewSession,
+    policy: RotationPolicy,
+    *,
+    cap: int,
+    users_elsewhere: bool,
+) -> Ended | None:
+    """Insert a session if the user's epoch still is what it was when the password was verified."""
+    if not users_elsewhere:
+        stands = connection.execute(
+            "SELECT 1 FROM users WHERE id = ? AND epoch = ? AND disabled = 0", (new.user_id, new.user_epoch)
+        ).fetchone()
+        if stands is None:
+            return None
+    token, caller = new.token, new.caller
+    ended = _make_room(connection, now_ms, new, cap)
+    connection.execute(
+        "INSERT INTO sessions (id, user_id, username, user_epoch, client_id, delivery, tag, previous, advanced_at_ms,"
+        " idle_expires_at_ms, max_expires_at_ms, secret_id, created_at_ms, created_address, created_device,"
+        " refreshed_at_ms, refreshed_address, refreshed_device)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, x'', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            token.session_id,
+            new.user_id,
+            new.username,
+            new.user_epoch,
+            new.client_id,
+            int(token.delivery),
+            token.tag,
+            now_ms,
+            now_ms + policy.idle_ms,
+            None if new.max_age_ms is None else now_ms + new.max_age_ms,
+            token.key_id,
+            now_ms,
+            caller.address,
+            caller.device,
+            now_ms,
+            caller.address,
+            caller.device,
+        ),
+    )
+    signed_in = Event(
+        EventKind.SIGN_IN,
+        now_ms,
+        session_id=token.session_id,
+        user_id=new.user_id,
+        username=new.username,
+        caller=caller,
+        detail={"client_id": new.client_id, "delivery": token.delivery.name.lower()},
+    )
+    events.insert(connection, signed_in)
+    return Ended(ended.session_ids, now_ms, (*ended.events, signed_in))
+
+
+def _make_room(connection: sqlite3.Connection, now_ms: int, new: NewSession, cap: int) -> Ended:
+    """End the session that this sign-in replaces, and the least recently used ones above the cap."""
+    endings = []
+    if new.replaces is not None:
+        endings.append((new.replaces, Reason.SIGNED_OUT))
+    above = connection.execute(
+        f"SELECT id FROM sessions WHERE user_id = ?2 AND {_LIVE} ORDER BY refreshed_at_ms DESC LIMIT -1 OFFSET ?3",
+        (now_ms, new.user_id, max(cap - 1, 0)),
+    )
+    endings += [(row[0], Reason.REVOKED) for row in above.fetchall()]
+    ended = [end(connection, now_ms, session_id, reason, new.caller) for session_id, reason in endings]
+    return Ended(
+        tuple(session_id for one in ended for session_id in one.session_ids),
+        now_ms,
+        tuple(event for one in ended for event in one.events),
+    )
+
+
+def end(
+    connection: sqlite3.Connection,
+    now_ms: int,
+    session_id: bytes,
+    reason: Reason,
+    caller: Caller,
+    *,
+    user_id: str | None = None,
+) -> Ended:
+    """End one session and write its line; nothing happens to one that is over."""
+    if not revoke(connection, session_id, reason, now_ms, user_id=user_id):
+        return Ended((), now_ms)
+    owner = connection.execute("SELECT user_id, username FROM sessions WHERE id = ?", (session_id,)).fetchone()
+    event = Event(
+        EventKind.SESSION_ENDED,
+        now_ms,
+        session_id=session_id,
+        user_id=owner[0],
+        username=owner[1],
+        caller=caller,
+        reason=reason,
+    )
+    events.insert(connection, event)
+    return Ended((session_id,), now_ms, (event,))
+
+
+def change_account(
+    connection: sqlite3.Connection, now_ms: int, change: AccountChange, *, users_elsewhere: bool
+) -> Ended | None:
+    """Raise the epoch in one statement; end every session but the kept one, which goes on at the new epoch."""
+    username: str | None = None
+    epoch = change.elsewhere_epoch
+    if not users_elsewhere:
+        raised = connection.execute(
+            "UPDATE users SET epoch = epoch + 1, password_hash = coalesce(?1, password_hash),"
+            " disabled = coalesce(?2, disabled) WHERE id = ?3 AND (?4 IS NULL OR epoch = ?4) RETURNING epoch, username",
+            (change.password_hash, change.disabled, change.user_id, change.expected_epoch),
+        ).fetchone()
+        if raised is None:
+            return None
+        epoch, username = raised
+    if change.keep is not None and epoch is not None:
+        connection.execute(
+            "UPDATE sessions SET user_epoch = ? WHERE id = ? AND user_id = ? AND revoked_at_ms IS NULL",
+            (epoch, change.keep, change.user_id),
+        )
+    ended = revoke_all(connection, change.user_id, change.reason, now_ms, keep=change.keep)
+    told = [
+        Event(
+            EventKind.SESSION_ENDED,
+            now_ms,
+            session_id=session_id,
+            user_id=change.user_id,
+            username=username,
+            caller=change.caller,
+            reason=change.reason,
+        )
+        for session_id in ended
+    ]
+    told.append(Event(change.event, now_ms, user_id=change.user_id, username=username, caller=change.caller))
+    for event in told:
+        events.insert(connection, event)
+    return Ended(ended, now_ms, tuple(told))
+
+
+def find(connection: sqlite3.Connection, session_id: bytes) -> SessionRecord | None:
+    """One session, live or over."""
+    row = connection.execute(f"SELECT {_COLUMNS} FROM sessions WHERE id = ?", (session_id,)).fetchone()
+    return None if row is None else _record(row)
+
+
+def list_sessions(
+    connection: sqlite3.Connection,
+    now_ms: int,
+    *,
+    user_id: str | None,
+    live_only: bool,
+    after: bytes | None,
+    limit: int,
+) -> list[SessionRecord]:
+    """A page of sessions in the order of their ids."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM sessions WHERE (?2 IS NULL OR user_id = ?2) AND (?3 IS NULL OR id > ?3)"
+        f" AND (NOT ?4 OR ({_LIVE})) ORDER BY id LIMIT ?5",
+        (now_ms, user_id, after, live_only, limit),
+    )
+    return [_record(row) for row in rows]
+
+
+def revocations_after(connection: sqlite3.Connection, cursor: int) -> Revocations:
+    """A page of what was revoked after a cursor."""
+    rows = connection.execute(
+        "SELECT seq, session_id, at_ms FROM revocations WHERE seq > ? ORDER BY seq LIMIT 10000", (cursor,)
+    ).fetchall()
+    return Revocations(tuple((row[1], row[2]) for row in rows), rows[-1][0] if rows else cursor)
+
+
+def sessions_per_secret(connection: sqlite3.Connection, now_ms: int) -> dict[bytes, int]:
+    """Live sessions by the secret that made their last presented token."""
+    rows = connection.execute(f"SELECT secret_id, count(*) FROM sessions WHERE {_LIVE} GROUP BY secret_id", (now_ms,))
+    return dict(rows.fetchall())
+
+
+def _record(row: tuple[Any, ...]) -> SessionRecord:
+    return SessionRecord(
+        id=row[0],
+        user_id=row[1],
+        username=row[2],
+        client_id=row[3],
+        delivery=Delivery(row[4]),
+        created_at_ms=row[5],
+        created_from=Caller(row[6], row[7]),
+        refreshed_at_ms=row[8],
+        refreshed_from=Caller(row[9], row[10]),
+        idle_expires_at_ms=row[11],
+        max_expires_at_ms=row[12],
+        rotations=row[13],
+        recent_rotations_ms=tuple(int(at) for at in row[14].split(",") if at),
+        revoked_at_ms=row[15],
+        revoked_reason=None if row[16] is None else Reason(row[16]),
+    )

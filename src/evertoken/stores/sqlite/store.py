@@ -1,0 +1,189 @@
+"""The embedded store: everything evertoken keeps, in one SQLite file, through one writing and one reading thread."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from evertoken.accounts.clients import Client
+from evertoken.accounts.sign_in import AttemptKeys
+from evertoken.accounts.throttle import Limits, Verdict
+from evertoken.accounts.users import User
+from evertoken.clock import Clock
+from evertoken.sessions.keys import StoredKey
+from evertoken.sessions.model import (
+    AccountChange,
+    Caller,
+    Ended,
+    Event,
+    NewSession,
+    Revocations,
+    RotationRequest,
+    RotationResult,
+    SessionRecord,
+)
+from evertoken.sessions.rotation import Outcome, Reason, RotationPolicy
+from evertoken.stores.sqlite import events, rotation, sessions, tables
+from evertoken.stores.sqlite.connection import prepare
+from evertoken.stores.sqlite.sweeping import Sweeper
+from evertoken.stores.sqlite.worker import Worker
+
+
+class SqliteStore:
+    """
+    Implements SessionStore, UserStore, KeyStore, ClientStore and AttemptStore.
+
+    Args:
+        path: The database file; its folder is made if it is missing.
+        clock: The store's clock.
+        policy: The durations rotation goes by.
+        access_lifetime_ms: How long revocations must be remembered at least.
+        sessions_per_user: Above this many live sessions the least recently used one ends at a sign-in.
+        users_elsewhere: Users live in the host application's own table; epochs come with each request.
+
+    Raises:
+        ConfigurationError: the file cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock,
+        policy: RotationPolicy,
+        access_lifetime_ms: int,
+        sessions_per_user: int = 100,
+        users_elsewhere: bool = False,
+    ) -> None:
+        prepare(path)
+        self.path = path
+        self._policy = policy
+        self._cap = sessions_per_user
+        self._users_elsewhere = users_elsewhere
+        self._sweeper = Sweeper(access_lifetime_ms=access_lifetime_ms)
+        self._writer = Worker(path, clock=clock, writes=True)
+        self._reader = Worker(path, clock=clock, writes=False)
+
+    def close(self) -> None:
+        """Finish what is queued and close the file."""
+        self._writer.close()
+        self._reader.close()
+
+    async def ping(self) -> None:
+        """Take the write lock and let go: raises StoreUnavailable when a sign-in could not be stored now."""
+        await self._writer.run(lambda connection, _: connection.execute("SELECT 1").fetchone())
+
+    # Sessions
+
+    async def create(self, new: NewSession) -> Ended | None:
+        return await self._writer.run(
+            lambda connection, now_ms: sessions.create(
+                connection, now_ms, new, self._policy, cap=self._cap, users_elsewhere=self._users_elsewhere
+            )
+        )
+
+    async def rotate(self, requests: Sequence[RotationRequest]) -> list[RotationResult]:
+        return await self._writer.run(
+            lambda connection, now_ms: rotation.rotate(connection, now_ms, requests, self._policy)
+        )
+
+    async def judge(self, request: RotationRequest) -> Outcome:
+        return await self._reader.run(
+            lambda connection, now_ms: rotation.judge(connection, now_ms, request, self._policy)
+        )
+
+    async def end(self, session_id: bytes, reason: Reason, caller: Caller, *, user_id: str | None = None) -> Ended:
+        return await self._writer.run(
+            lambda connection, now_ms: sessions.end(connection, now_ms, session_id, reason, caller, user_id=user_id)
+        )
+
+    async def change_account(self, change: AccountChange) -> Ended | None:
+        return await self._writer.run(
+            lambda connection, now_ms: sessions.change_account(
+                connection, now_ms, change, users_elsewhere=self._users_elsewhere
+            )
+        )
+
+    async def find(self, session_id: bytes) -> SessionRecord | None:
+        return await self._reader.run(lambda connection, _: sessions.find(connection, session_id))
+
+    async def list_sessions(
+        self, *, user_id: str | None = None, live_only: bool = True, after: bytes | None = None, limit: int = 100
+    ) -> list[SessionRecord]:
+        return await self._reader.run(
+            lambda connection, now_ms: sessions.list_sessions(
+                connection, now_ms, user_id=user_id, live_only=live_only, after=after, limit=limit
+            )
+        )
+
+    async def revocations_after(self, cursor: int) -> Revocations:
+        return await self._reader.run(lambda connection, _: sessions.revocations_after(connection, cursor))
+
+    async def record(self, event: Event) -> None:
+        await self._writer.run(lambda connection, _: events.insert(connection, event))
+
+    async def timeline(self, session_id: bytes) -> list[Event]:
+        return await self._reader.run(lambda connection, _: events.timeline(connection, session_id))
+
+    async def newest_events(self, limit: int) -> list[Event]:
+        return await self._reader.run(lambda connection, _: events.newest(connection, limit=limit))
+
+    async def sweep(self) -> int:
+        return await self._writer.run(self._sweeper.step)
+
+    async def sessions_per_secret(self) -> dict[bytes, int]:
+        return await self._reader.run(sessions.sessions_per_secret)
+
+    # Users
+
+    async def add_user(self, user: User) -> None:
+        await self._writer.run(lambda connection, _: tables.add_user(connection, user))
+
+    async def find_by_key(self, username_key: str) -> User | None:
+        return await self._reader.run(lambda connection, _: tables.find_user(connection, "username_key", username_key))
+
+    async def find_by_id(self, user_id: str) -> User | None:
+        return await self._reader.run(lambda connection, _: tables.find_user(connection, "id", user_id))
+
+    async def list_users(self, after: str | None, limit: int) -> list[User]:
+        return await self._reader.run(lambda connection, _: tables.list_users(connection, after, limit))
+
+    async def replace_hash(self, user_id: str, old_hash: str, new_hash: str) -> bool:
+        return await self._writer.run(
+            lambda connection, _: tables.replace_hash(connection, user_id, old_hash, new_hash)
+        )
+
+    async def set_enabled(self, user_id: str) -> bool:
+        return await self._writer.run(lambda connection, _: tables.set_enabled(connection, user_id))
+
+    async def set_roles(self, user_id: str, roles: tuple[str, ...]) -> bool:
+        return await self._writer.run(lambda connection, _: tables.set_roles(connection, user_id, roles))
+
+    # Keys, clients, sign-in attempts
+
+    async def list_keys(self) -> list[StoredKey]:
+        return await self._reader.run(lambda connection, _: tables.list_keys(connection))
+
+    async def add_first_key(self, key: StoredKey) -> bool:
+        return await self._writer.run(lambda connection, _: tables.add_first_key(connection, key))
+
+    async def save_keys(self, keys: list[StoredKey]) -> None:
+        await self._writer.run(lambda connection, _: tables.save_keys(connection, keys))
+
+    async def add_client(self, client: Client) -> bool:
+        return await self._writer.run(lambda connection, _: tables.add_client(connection, client))
+
+    async def find_client(self, client_id: str) -> Client | None:
+        return await self._reader.run(lambda connection, _: tables.find_client(connection, client_id))
+
+    async def list_clients(self) -> list[Client]:
+        return await self._reader.run(lambda connection, _: tables.list_clients(connection))
+
+    async def remove_client(self, client_id: str) -> bool:
+        return await self._writer.run(lambda connection, _: tables.remove_client(connection, client_id))
+
+    async def reserve_attempt(self, keys: AttemptKeys, limits: Limits) -> Verdict:
+        return await self._writer.run(
+            lambda connection, now_ms: tables.reserve_attempt(connection, now_ms, keys, limits)
+        )
+
+    async def attempt_succeeded(self, keys: AttemptKeys, limits: Limits) -> None:
+        await self._writer.run(lambda connection, now_ms: tables.attempt_succeeded(connection, now_ms, keys, limits))
