@@ -1,0 +1,29 @@
+"""One key of each kind for all tests of this room: an RSA key takes a tenth of a second."""
+
+import pytest
+
+from evertoken.tokens.keyring import KeyRecord, KeyRing
+from evertoken.tokens.signing_keys import Algorithm, SigningKey
+
+_KEYS = {algorithm: SigningKey.generate(algorithm) for algorithm in Algorithm}
+
+
+@pytest.fixture(scope="session", params=list(Algorithm))
+def any_key(request: pytest.FixtureRequest) -> SigningKey:
+    return _KEYS[request.param]
+
+
+@pytest.fixture(scope="session")
+def es256() -> SigningKey:
+    return _KEYS[Algorithm.ES256]
+
+
+@pytest.fixture(scope="session")
+def hs256() -> SigningKey:
+    return _KEYS[Algorithm.HS256]
+
+
+@pytest.fixture(scope="session")
+def ring() -> KeyRing:
+    """All four keys at once; what a token's header picks is up to its kid alone."""
+    return KeyRing([KeyRecord(key, signs_from_ms=0) for key in _KEYS.values()])

@@ -1,0 +1,50 @@
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evertoken.tokens.csrf import is_csrf_valid, mint_csrf
+
+from .forging import NEW_SECRET, OLD_SECRET, patient, secrets
+
+
+@patient
+@given(session_id=st.binary(), other=st.binary())
+def test_a_csrf_token_is_good_for_its_own_session_only(session_id: bytes, other: bytes) -> None:
+    """
+    A page that knows the CSRF token of one session can speak for that session and no other.
+    """
+    ring = secrets()
+    text = mint_csrf(session_id, ring)
+    assert is_csrf_valid(text, session_id, ring)
+    assert is_csrf_valid(text, other, ring) == (session_id == other)
+
+
+@patient
+@given(st.text())
+def test_any_text_is_answered(text: str) -> None:
+    """
+    Whatever text comes as a CSRF token, the answer is no, and never an error.
+    """
+    assert not is_csrf_valid(text, b"session", secrets())
+
+
+@pytest.mark.parametrize(
+    "change", [str.upper, lambda text: text + "=", lambda text: text[:-1], lambda text: text + "ü"]
+)
+def test_another_spelling_is_refused(change: Callable[[str], str]) -> None:
+    """
+    A CSRF token has one spelling.
+    """
+    ring = secrets()
+    assert not is_csrf_valid(change(mint_csrf(b"session", ring)), b"session", ring)
+
+
+def test_a_csrf_token_outlives_the_change_of_the_secret() -> None:
+    """
+    A page that was loaded before the secrets changed places goes on working until the old one is gone.
+    """
+    text = mint_csrf(b"session", secrets(OLD_SECRET))
+    assert is_csrf_valid(text, b"session", secrets(NEW_SECRET, OLD_SECRET))
+    assert not is_csrf_valid(text, b"session", secrets(NEW_SECRET))
