@@ -1,0 +1,267 @@
+"""Putting the server together from its settings: besides the command line, the only place that knows every type."""
+
+import contextlib
+import importlib
+import os
+import secrets as random_source
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evertoken.accounts.directory import StoredUsers
+from evertoken.accounts.passwords import HashingParameters, PasswordHashing
+from evertoken.accounts.sign_in import SignIn
+from evertoken.accounts.throttle import DAY_MS, MINUTE_MS, SECOND_MS, Limit, Limits
+from evertoken.accounts.users import UserDirectory
+from evertoken.clock import Clock, system_clock
+from evertoken.edge import logs
+from evertoken.edge.accounts_elsewhere import RememberedAccounts
+from evertoken.edge.app import build_app
+from evertoken.edge.background import Background
+from evertoken.edge.envelope import Envelope
+from evertoken.edge.metrics import Metrics
+from evertoken.edge.origin_check import OriginCheck
+from evertoken.edge.requests import CallerReader
+from evertoken.edge.services import Services
+from evertoken.edge.settings import Settings, milliseconds
+from evertoken.edge.settings_sources import load
+from evertoken.errors import ConfigurationError
+from evertoken.guards.guard import Guard
+from evertoken.guards.revoked import RevokedSessions
+from evertoken.secret import Secret
+from evertoken.sessions.events import ENDS_A_SESSION, EventHub
+from evertoken.sessions.issuer import AccessTokenIssuer, username_claim
+from evertoken.sessions.keys import KeyKeeper
+from evertoken.sessions.model import Event, session_id_text
+from evertoken.sessions.rotation import RotationPolicy
+from evertoken.sessions.service import SessionService
+from evertoken.stores.sqlite.store import SqliteStore
+from evertoken.tokens.access_token import AccessTokenRules
+from evertoken.tokens.server_secrets import SecretRing
+from evertoken.wire.cookies import RefreshCookie
+from evertoken.wire.origins import is_trustworthy, origin_of
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """
+    A whole server, not yet started.
+
+    Args:
+        app: The ASGI application; its lifespan starts and stops the background work.
+        guard: Checks access tokens in this process and knows of ended sessions at once.
+    """
+
+    app: Envelope
+    services: Services
+    store: SqliteStore
+    guard: Guard
+    hashing: PasswordHashing
+    background: Background
+
+    async def start(self) -> None:
+        """
+        Load the keys, or make the first; the app's lifespan does it too.
+
+        Raises:
+            ConfigurationError: the keys are encrypted under a secret that we do not have.
+        """
+        await self.services.keys.start(now_ms=self.services.clock())
+
+    def close(self) -> None:
+        """Finish what is queued and let go of the store."""
+        self.hashing.close()
+        self.store.close()
+
+
+def open_store(settings: Settings, *, clock: Clock = system_clock) -> SqliteStore:
+    """
+    The store that the settings name.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    return SqliteStore(
+        Path(settings.store),
+        clock=clock,
+        policy=RotationPolicy(
+            overlap_ms=milliseconds(settings.overlap),
+            idle_ms=milliseconds(settings.idle_lifetime),
+            extends_idle=settings.refresh_extends_idle,
+        ),
+        access_lifetime_ms=milliseconds(settings.access_lifetime),
+        sessions_per_user=settings.sessions_per_user,
+        users_elsewhere=bool(settings.user_directory),
+    )
+
+
+def open_secrets(settings: Settings) -> SecretRing:
+    """
+    The server's secrets; for development one is made beside the database, readable by its owner only.
+
+    Raises:
+        ConfigurationError: a secret is too short, or the file cannot be read.
+    """
+    return SecretRing(settings.secret or (_development_secret(secret_file(settings)),))
+
+
+def secret_file(settings: Settings) -> Path:
+    """Where the development secret is kept."""
+    return Path(settings.store + ".secret")
+
+
+def open_keys(settings: Settings, store: SqliteStore, secrets: SecretRing) -> KeyKeeper:
+    """The signing keys, not yet loaded."""
+    return KeyKeeper(
+        store,
+        secrets,
+        settings.algorithm,
+        announce_ms=milliseconds(settings.key_announce),
+        access_lifetime_ms=milliseconds(settings.access_lifetime),
+    )
+
+
+def open_hashing(settings: Settings, parameters: HashingParameters | None = None) -> PasswordHashing:
+    """The pool that hashes passwords."""
+    chosen = parameters or HashingParameters(
+        settings.hash_time_cost, settings.hash_memory_kib, settings.hash_parallelism
+    )
+    return PasswordHashing(chosen, workers=settings.hash_workers)
+
+
+def build(
+    settings: Settings, *, clock: Clock = system_clock, hashing_parameters: HashingParameters | None = None
+) -> Server:
+    """
+    Put a server together.
+
+    Args:
+        clock: The time, for the server and its store.
+        hashing_parameters: Instead of those of the settings: tests sign in quickly.
+
+    Raises:
+        ConfigurationError: a setting cannot be used; the message says which and what to do.
+    """
+    secrets = open_secrets(settings)
+    store = open_store(settings, clock=clock)
+    keys = open_keys(settings, store, secrets)
+    hashing = open_hashing(settings, hashing_parameters)
+    hub, metrics = EventHub(), Metrics()
+    lifetime_ms = milliseconds(settings.access_lifetime)
+    revoked = RevokedSessions(access_lifetime_ms=lifetime_ms)
+    guard = Guard(keys, AccessTokenRules(settings.issuer_url, settings.audience_name), revoked)
+    directory: UserDirectory = StoredUsers(store, hashing)
+    accounts = None
+    if settings.user_directory:
+        directory = _load("user_directory", settings.user_directory)
+        accounts = RememberedAccounts(store, directory, clock=clock)
+    hub.subscribe(_refuse_ended(revoked))
+    hub.subscribe(metrics.happened)
+    hub.subscribe(logs.log_event)
+    if settings.event_hook:
+        hub.subscribe(_load("event_hook", settings.event_hook))
+    issuer = AccessTokenIssuer(
+        keys,
+        issuer=settings.issuer_url,
+        audience=settings.audience_name,
+        lifetime_ms=lifetime_ms,
+        claims_hook=_load("claims_hook", settings.claims_hook) if settings.claims_hook else username_claim,
+    )
+    sessions = SessionService(
+        store,
+        issuer,
+        secrets,
+        hub,
+        clock=clock,
+        idle_ms=milliseconds(settings.idle_lifetime),
+        max_age_ms=None if settings.max_age is None else milliseconds(settings.max_age),
+        accounts=accounts,
+        on_outcome=metrics.refreshed,
+    )
+    services = Services(
+        settings=settings,
+        clock=clock,
+        store=store,
+        sessions=sessions,
+        sign_in=SignIn(directory, store, secrets, _limits(settings)),
+        directory=directory,
+        keys=keys,
+        secrets=secrets,
+        guard=guard,
+        hub=hub,
+        metrics=metrics,
+        callers=CallerReader(settings.trusted_proxies),
+        origins=OriginCheck(origin_of(settings.issuer_url) or "", settings.allowed_origins),
+        cookie=RefreshCookie(is_trustworthy(settings.issuer_url), settings.cookie_samesite),
+    )
+    background = Background(
+        store,
+        keys,
+        on_revoked=lambda session_id, at_ms: revoked.add(session_id, revoked_at_ms=at_ms),
+        on_keys_changed=guard.forget,
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Any) -> AsyncIterator[None]:
+        await keys.start(now_ms=clock())
+        try:
+            async with background.running():
+                yield
+        finally:
+            hashing.close()
+            store.close()
+
+    return Server(build_app(services, lifespan=lifespan), services, store, guard, hashing, background)
+
+
+def worker_app() -> Any:
+    """The application of a worker process, whose settings stand in its environment (`serve` puts them there)."""
+    settings = load({}, os.environ)
+    logs.configure(level=settings.log_level, as_json=settings.log_format == "json")
+    return build(settings).app
+
+
+def _refuse_ended(revoked: RevokedSessions) -> Any:
+    def hook(event: Event) -> None:
+        if event.kind in ENDS_A_SESSION and event.session_id is not None:
+            revoked.add(session_id_text(event.session_id), revoked_at_ms=event.at_ms)
+
+    return hook
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        pair=Limit(settings.free_failures_per_pair, SECOND_MS, 15 * MINUTE_MS, DAY_MS),
+        account=Limit(settings.free_failures_per_account, SECOND_MS, 15 * MINUTE_MS, DAY_MS),
+        address=Limit(settings.free_failures_per_address, SECOND_MS, 5 * MINUTE_MS, DAY_MS),
+    )
+
+
+def _development_secret(path: Path) -> Secret:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            pass
+        else:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(random_source.token_urlsafe(48) + "\n")
+        if path.stat().st_mode & 0o077:
+            raise ConfigurationError("secret", f"{path} may be read by others; chmod 600 it")
+        text = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError("secret", f"cannot read or make {path}: {error}") from error
+    return Secret(text)
+
+
+def _load(setting: str, dotted: str) -> Any:
+    module, _, attribute = dotted.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for name in attribute.split("."):
+            found = getattr(found, name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(setting, f"cannot import {dotted}: {error}") from error
+    return found

@@ -1,0 +1,146 @@
+"""
+Around every request: faults become answers, pages elsewhere get CORS, every answer gets its security headers.
+
+Pure ASGI: it stands in front of the hot routes.
+"""
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Router
+
+from evertoken.edge.answers import Refused, empty, problem_answer
+from evertoken.edge.metrics import Metrics
+from evertoken.edge.origin_check import OriginCheck
+from evertoken.errors import TemporarilyUnavailable
+from evertoken.wire.origins import is_trustworthy
+from evertoken.wire.problems import ProblemAnswer
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_log = logging.getLogger(__name__)
+
+_SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+_CORS_METHODS = frozenset({"GET", "POST", "DELETE"})
+_CORS_HEADERS = frozenset({"authorization", "content-type", "x-csrf-token"})
+
+
+class Envelope:
+    """
+    The application as uvicorn sees it.
+
+    Args:
+        router: The routes.
+        origins: Whose pages may read answers.
+        issuer: Decides whether Strict-Transport-Security is sent.
+    """
+
+    def __init__(self, router: Router, origins: OriginCheck, metrics: Metrics, *, issuer: str) -> None:
+        self._router = router
+        self._allowed = {origin.encode("latin-1") for origin in origins.allowed}
+        self._metrics = metrics
+        https = issuer.startswith("https://") and is_trustworthy(issuer)
+        self._headers = (*_SECURITY_HEADERS, _HSTS) if https else _SECURITY_HEADERS
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._router(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        # Makes the router raise for an unknown path or method instead of answering in plain text.
+        scope["app"] = self
+        started = False
+        cors = self._cors_headers(scope)
+
+        async def send_dressed(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message["headers"], *self._headers, *cors]
+                self._metrics.answered(message["status"])
+            await send(message)
+
+        try:
+            preflight = _preflight(scope, allowed=len(cors) > 1)
+            if preflight is None:
+                await self._router(scope, receive, send_dressed)
+            else:
+                await preflight(scope, receive, send_dressed)
+        except Exception as error:
+            if started:
+                raise
+            await _as_answer(error, scope)(scope, receive, send_dressed)
+
+    def _cors_headers(self, scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
+        """Vary always, so that no cache hands one origin's answer to another; the rest only for a listed origin."""
+        for name, value in scope["headers"]:
+            if name == b"origin" and value in self._allowed:
+                return (
+                    (b"vary", b"Origin"),
+                    (b"access-control-allow-origin", value),
+                    (b"access-control-allow-credentials", b"true"),
+                    (b"access-control-expose-headers", b"Date, Retry-After, WWW-Authenticate"),
+                )
+        return ((b"vary", b"Origin"),)
+
+
+def _preflight(scope: Scope, *, allowed: bool) -> Response | None:
+    """The answer to a CORS preflight (Fetch §4.8), or None for any other request."""
+    if scope["method"] != "OPTIONS":
+        return None
+    headers = Request(scope).headers
+    method = headers.get("access-control-request-method")
+    if method is None or "origin" not in headers:
+        return None
+    wanted = {name.strip().lower() for name in headers.get("access-control-request-headers", "").split(",")} - {""}
+    if not allowed or method not in _CORS_METHODS or not wanted <= _CORS_HEADERS:
+        return problem_answer(
+            ProblemAnswer(403, "origin_not_allowed", "This origin, method or header is not allowed across origins.")
+        )
+    return empty(
+        headers=[
+            ("Access-Control-Allow-Methods", ", ".join(sorted(_CORS_METHODS))),
+            ("Access-Control-Allow-Headers", ", ".join(sorted(_CORS_HEADERS))),
+            ("Access-Control-Max-Age", "600"),
+        ]
+    )
+
+
+def _as_answer(error: Exception, scope: Scope) -> Response:
+    """What a caller is told of an error: what to do, nothing of our insides."""
+    match error:
+        case Refused():
+            return problem_answer(error.problem)
+        case TemporarilyUnavailable():
+            _log.warning("unavailable: %s", error)
+            retry = (("Retry-After", str(error.retry_after_seconds)),)
+            return problem_answer(ProblemAnswer(503, "unavailable", "A fault of ours; you are still signed in.", retry))
+        case HTTPException(status_code=404):
+            return problem_answer(ProblemAnswer(404, "not_found", "See /openapi.json for what there is."))
+        case HTTPException(status_code=405):
+            allow = (("Allow", (error.headers or {}).get("Allow", "")),)
+            return problem_answer(ProblemAnswer(405, "method_not_allowed", f"Use {allow[0][1]}.", allow))
+        case _:
+            incident = f"urn:uuid:{uuid.uuid4()}"
+            _log.error("unexpected error on %s", scope["path"], exc_info=error, extra={"incident": incident})
+            return problem_answer(
+                ProblemAnswer(500, "internal", "It is in our log under this instance.", instance=incident)
+            )

@@ -1,0 +1,82 @@
+"""
+Structured logs, one JSON object a line, and nothing secret in them.
+
+Tokens, passwords and cookies are never handed to a logger; as a second line of defence whatever looks like one of
+our tokens is masked before it is written.
+"""
+
+import logging
+import re
+import sys
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from evertoken.sessions.model import Event, EventKind, session_id_text
+
+_TOKEN = re.compile(r"etr_[A-Za-z0-9_-]{8,}|ecs_[A-Za-z0-9_-]{8,}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+")
+_LEVELS = {
+    EventKind.REPLAY: logging.WARNING,
+    EventKind.HEAL: logging.WARNING,
+    EventKind.RATE_LIMITED: logging.WARNING,
+    EventKind.EARLY: logging.DEBUG,
+}
+_log = structlog.stdlib.get_logger("evertoken.audit")
+
+
+def configure(*, level: str, as_json: bool) -> None:
+    """Send every log line, ours and the libraries', through one pipeline to standard error."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        mask_tokens,
+    ]
+    last = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = name != "uvicorn.access"
+    logging.getLogger("uvicorn.access").disabled = True  # it writes whole URLs
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def mask_tokens(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """Mask whatever looks like one of our tokens."""
+    for key, value in line.items():
+        if isinstance(value, str):
+            line[key] = _TOKEN.sub("[masked]", value)
+    return line
+
+
+def log_event(event: Event) -> None:
+    """Write an audit event as a log line; an event hook."""
+    fields: dict[str, Any] = {
+        "session_id": None if event.session_id is None else session_id_text(event.session_id),
+        "user_id": event.user_id,
+        "username": event.username,
+        "address": event.caller.address,
+        "device": event.caller.device,
+        "reason": event.reason,
+        **event.detail,
+    }
+    known = {name: value for name, value in fields.items() if value not in (None, "")}
+    _log.log(_LEVELS.get(event.kind, logging.INFO), event.kind.value, **known)

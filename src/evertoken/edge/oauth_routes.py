@@ -1,0 +1,277 @@
+"""The OAuth endpoints, for generic clients: token (refresh_token grant), revoke, introspect, metadata, JWKS."""
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import unquote_plus
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from evertoken.accounts.clients import Client, is_secret_of
+from evertoken.edge.answers import OAuthRefused, Refused, empty, json_answer, oauth_error
+from evertoken.edge.requests import media_type, read_body
+from evertoken.edge.services import Services
+from evertoken.errors import TemporarilyUnavailable, TokenError
+from evertoken.secret import Secret
+from evertoken.sessions.model import Caller, RotationRequest, session_id_bytes, session_id_text
+from evertoken.sessions.rotation import Outcome
+from evertoken.sessions.service import Granted, Stale
+from evertoken.tokens import refresh_token
+from evertoken.tokens.claims import AccessTokenClaims
+from evertoken.tokens.refresh_token import Delivery, RefreshToken
+from evertoken.wire.answers import TokenAnswer
+from evertoken.wire.forms import FormMisused, parse_form
+
+Form = dict[str, str]
+
+_INVALID_GRANT = "The refresh token is invalid, expired or revoked."
+"""One description for all: it must not tell which (RFC 6749 §5.2)."""
+
+
+class OAuthRoutes:
+    """The routes. First-party sessions carry no scopes, so none can be asked for."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def routes(self) -> list[Route]:
+        """The hot one first."""
+        return [
+            Route("/oauth/token", _oauth(self.token), methods=["POST"]),
+            Route("/oauth/introspect", _oauth(self.introspect), methods=["POST"]),
+            Route("/oauth/revoke", _oauth(self.revoke), methods=["POST"]),
+            Route("/.well-known/jwks.json", self.jwks, methods=["GET"]),
+            Route("/.well-known/oauth-authorization-server", self.metadata, methods=["GET"]),
+            Route("/.well-known/openid-configuration", self.metadata, methods=["GET"]),
+        ]
+
+    async def token(self, request: Request) -> Response:
+        """The refresh_token grant (RFC 6749 §6)."""
+        form = await self._form(request)
+        client_id = await self._client_id(request, form)
+        grant_type = form.get("grant_type")
+        if grant_type is None:
+            raise OAuthRefused("invalid_request", "grant_type is missing.")
+        if grant_type != "refresh_token":
+            raise OAuthRefused("unsupported_grant_type", "Only the refresh_token grant is offered here.")
+        text = form.get("refresh_token")
+        if text is None:
+            raise OAuthRefused("invalid_request", "refresh_token is missing.")
+        if "scope" in form:
+            raise OAuthRefused("invalid_scope", "These sessions carry no scopes; leave scope out.")
+        token = self._genuine(text)
+        if token is None:
+            raise OAuthRefused("invalid_grant", _INVALID_GRANT)
+        caller = self._services.callers.read(request)
+        result = await self._services.sessions.refresh(token, caller, client_id=client_id)
+        if isinstance(result, Granted):
+            return _token_answer(result)
+        if isinstance(result, Stale):
+            wait = str(max(-(-result.retry_after_ms // 1000), 1))
+            raise OAuthRefused(
+                "temporarily_unavailable",
+                "A newer token is on its way. Read your stored token again, else wait.",
+                status=503,
+                headers=(("Retry-After", wait),),
+            )
+        raise OAuthRefused("invalid_grant", _INVALID_GRANT)
+
+    async def revoke(self, request: Request) -> Response:
+        """End the session of a refresh or access token (RFC 7009); a token that is none of ours is no error."""
+        form = await self._form(request)
+        client_id = await self._client_id(request, form)
+        text = form.get("token")
+        if text is None:
+            raise OAuthRefused("invalid_request", "token is missing.")
+        session_id = self._session_of(text)
+        if session_id is not None and client_id is not None:
+            record = await self._services.store.find(session_id)
+            if record is not None and record.client_id != client_id:
+                raise OAuthRefused("invalid_grant", "The token was issued to another client.")
+        if session_id is not None:
+            await self._services.sessions.end(session_id, self._services.callers.read(request))
+        return empty(200)
+
+    async def introspect(self, request: Request) -> Response:
+        """Whether a token is good now (RFC 7662); for confidential clients only."""
+        form = await self._form(request)
+        if await self._authenticated(request, form) is None:
+            raise _invalid_client("Authenticate: see evertoken clients add.")
+        text = form.get("token")
+        if text is None:
+            raise OAuthRefused("invalid_request", "token is missing.")
+        return json_answer(await self._introspected(text))
+
+    async def jwks(self, request: Request) -> Response:
+        """The public keys (RFC 7517), announced ones included."""
+        del request
+        response = json_answer(self._services.keys.jwks(now_ms=self._services.clock()))
+        # A guard that reads this every five minutes knows a new key well before it signs (setting key_announce).
+        response.headers["Cache-Control"] = "public, max-age=300"
+        return response
+
+    async def metadata(self, request: Request) -> Response:
+        """What this server offers (RFC 8414); there is no authorization endpoint, so no response types."""
+        del request
+        issuer = self._services.settings.issuer_url
+        return json_answer(
+            {
+                "issuer": issuer,
+                "token_endpoint": f"{issuer}/oauth/token",
+                "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
+                "revocation_endpoint": f"{issuer}/oauth/revoke",
+                "revocation_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
+                "introspection_endpoint": f"{issuer}/oauth/introspect",
+                "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+                "jwks_uri": f"{issuer}/.well-known/jwks.json",
+                "grant_types_supported": ["refresh_token"],
+                "service_documentation": f"{issuer}/openapi.json",
+            }
+        )
+
+    async def _form(self, request: Request) -> Form:
+        if media_type(request) != "application/x-www-form-urlencoded":
+            raise OAuthRefused("invalid_request", "Send a form: application/x-www-form-urlencoded.")
+        raw = await read_body(request, limit=self._services.settings.max_body_bytes)
+        try:
+            return parse_form(raw)
+        except FormMisused as error:
+            raise OAuthRefused("invalid_request", f"{error}.".capitalize()) from error
+
+    async def _client_id(self, request: Request, form: Form) -> str | None:
+        """
+        Who calls: a confidential client that proved it, a public one that says so, or nobody named.
+
+        Raises:
+            OAuthRefused: 401 where a secret is wrong, or is missing for a client that has one.
+        """
+        client = await self._authenticated(request, form)
+        if client is not None:
+            return client.id
+        claimed = form.get("client_id")
+        if claimed is not None and await self._services.store.find_client(claimed) is not None:
+            raise _invalid_client("This client has a secret; authenticate with it.")
+        return claimed
+
+    async def _authenticated(self, request: Request, form: Form) -> Client | None:
+        """The client whose secret came along; None where none did."""
+        headers = request.headers.getlist("authorization")
+        basic = [header for header in headers if header[:6].lower() == "basic "]
+        if (basic and "client_secret" in form) or len(headers) > 1:
+            raise OAuthRefused("invalid_request", "Authenticate in one way only.")
+        if basic:
+            client_id, secret = _basic(basic[0])
+            if form.get("client_id", client_id) != client_id:
+                raise OAuthRefused("invalid_request", "client_id is not the one that authenticates.")
+        elif "client_secret" in form:
+            client_id, secret = form.get("client_id", ""), form["client_secret"]
+        else:
+            return None
+        client = await self._services.store.find_client(client_id)
+        if client is None and not secret:
+            return None  # a public client that fills in the header all the same, with an empty secret
+        if client is None or not is_secret_of(client, Secret(secret)):
+            raise _invalid_client("The client or its secret is wrong.")
+        return client
+
+    def _genuine(self, text: str) -> RefreshToken | None:
+        """A refresh token of ours that was handed out in a body; one from a cookie has no business here."""
+        try:
+            token = refresh_token.parse(text, self._services.secrets)
+        except TokenError:
+            return None
+        return token if token.delivery is Delivery.BODY else None
+
+    def _claims(self, text: str) -> AccessTokenClaims | None:
+        try:
+            return self._services.guard.check(text, now_ms=self._services.clock())
+        except TokenError:
+            return None
+
+    def _session_of(self, text: str) -> bytes | None:
+        """The session of either kind of token, whatever token_type_hint says (RFC 7009 §2.1)."""
+        token = self._genuine(text)
+        if token is not None:
+            return token.session_id
+        claims = self._claims(text)
+        return None if claims is None else session_id_bytes(claims.sid)
+
+    async def _introspected(self, text: str) -> dict[str, Any]:
+        """Exactly `{"active": false}` for everything that is not good now, without a reason (RFC 7662 §2.2)."""
+        token = self._genuine(text)
+        if token is not None:
+            return await self._introspected_refresh(token)
+        claims = self._claims(text)
+        record = None if claims is None else await self._services.store.find(session_id_bytes(claims.sid) or b"")
+        if claims is None or record is None or record.ended(now_ms=self._services.clock()) is not None:
+            return {"active": False}
+        return {"active": True, "token_type": "Bearer", **claims.to_payload()}
+
+    async def _introspected_refresh(self, token: RefreshToken) -> dict[str, Any]:
+        store = self._services.store
+        outcome = await store.judge(RotationRequest(token, Caller()))
+        record = await store.find(token.session_id)
+        if record is None or outcome in (Outcome.GONE, Outcome.REPLAY):
+            return {"active": False}
+        return {
+            "active": True,
+            "iss": self._services.settings.issuer_url,
+            "sub": record.user_id,
+            "client_id": record.client_id,
+            "sid": session_id_text(record.id),
+            "exp": record.expires_at_ms() // 1000,
+        }
+
+
+def _oauth(route: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Answer errors as OAuth clients expect them: never a problem document, never 422."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await route(request)
+        except OAuthRefused as refused:
+            return oauth_error(refused)
+        except Refused as refused:
+            problem = refused.problem
+            return oauth_error(
+                OAuthRefused("invalid_request", problem.detail, status=problem.status, headers=problem.headers)
+            )
+        except TemporarilyUnavailable as error:
+            retry = (("Retry-After", str(error.retry_after_seconds)),)
+            return oauth_error(
+                OAuthRefused("temporarily_unavailable", "Try again in a moment.", status=503, headers=retry)
+            )
+
+    return answered
+
+
+def _token_answer(granted: Granted) -> Response:
+    return json_answer(
+        TokenAnswer(
+            access_token=granted.access_token,
+            expires_in=granted.expires_in,
+            refresh_token=granted.refresh_token,
+            refresh_token_expires_in=granted.refresh_expires_in,
+            session_id=session_id_text(granted.session_id),
+        ),
+        headers=[("Pragma", "no-cache")],
+    )
+
+
+def _basic(header: str) -> tuple[str, str]:
+    """Client id and secret, each form-encoded inside (RFC 6749 §2.3.1)."""
+    try:
+        text = base64.b64decode(header[6:].strip(), validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise _invalid_client("The Authorization header is not Basic credentials.") from error
+    client_id, _, secret = text.partition(":")
+    return unquote_plus(client_id), unquote_plus(secret)
+
+
+def _invalid_client(description: str) -> OAuthRefused:
+    return OAuthRefused(
+        "invalid_client", description, status=401, headers=(("WWW-Authenticate", 'Basic realm="evertoken"'),)
+    )

@@ -1,0 +1,98 @@
+"""The guard as ASGI middleware, for any framework that speaks ASGI."""
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from typing import Any
+
+from evertoken.clock import Clock, system_clock
+from evertoken.errors import InsufficientRights, TokenError
+from evertoken.guards.guard import Guard, demand
+from evertoken.wire import bearer, problems
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+CLAIMS_KEY = "evertoken.claims"
+"""Where the wrapped application finds the claims: `scope["evertoken.claims"]`."""
+
+
+class GuardMiddleware:
+    """
+    Lets a request pass only with a good access token, and hands its claims to the application.
+
+    Args:
+        app: The application behind the guard.
+        guard: What checks the tokens.
+        public: Paths that anybody may reach: exact, or with everything below when they end in `/`.
+        scopes: Every one of these is demanded.
+        roles: At least one of these is demanded.
+        clock: Returns the time in milliseconds.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        guard: Guard,
+        *,
+        public: Iterable[str] = (),
+        scopes: Sequence[str] = (),
+        roles: Sequence[str] = (),
+        clock: Clock = system_clock,
+    ) -> None:
+        self._app = app
+        self._guard = guard
+        self._exact = frozenset(path for path in public if not path.endswith("/"))
+        self._below = tuple(path for path in public if path.endswith("/"))
+        self._scopes = tuple(scopes)
+        self._roles = tuple(roles)
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket") or self._is_public(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await send_problem(refusal, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": refusal.code})
+
+    def _is_public(self, path: str) -> bool:
+        return path in self._exact or (self._below != () and path.startswith(self._below))
+
+    def _refusal(self, scope: Scope) -> problems.ProblemAnswer | None:
+        """Put the claims into the scope, or say why not."""
+        found = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+        try:
+            token = bearer.parse(found)
+            if token is None:
+                return problems.NO_TOKEN
+            claims = self._guard.check(token, now_ms=self._clock())
+            if self._scopes or self._roles:
+                demand(claims, scopes=self._scopes, roles=self._roles)
+        except bearer.BearerMisused:
+            return problems.token_misused()
+        except TokenError as error:
+            return problems.token_refused(error)
+        except InsufficientRights as error:
+            return problems.rights_missing(error.scopes)
+        scope[CLAIMS_KEY] = claims
+        return None
+
+
+async def send_problem(problem: problems.ProblemAnswer, send: Send) -> None:
+    """Send a problem as an HTTP answer."""
+    body = problem.body()
+    headers = [
+        (b"content-type", problems.MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        *((name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers),
+    ]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,76 @@
+"""The guard: may the holder of this access token pass? No database, no network, no wait."""
+
+from collections.abc import Sequence
+
+from evertoken.errors import InsufficientRights, TokenRevoked
+from evertoken.guards.revoked import RevokedSessions
+from evertoken.tokens import access_token
+from evertoken.tokens.access_token import AccessTokenRules
+from evertoken.tokens.claims import AccessTokenClaims
+from evertoken.tokens.jws import KeySource
+
+
+class Guard:
+    """
+    Checks access tokens and remembers those it has seen until they expire.
+
+    Args:
+        keys: Where verification keys come from.
+        rules: What a token must say: issuer, audience, leeway.
+        revoked: Sessions that have been ended; whoever learns of one adds it there.
+        remember: How many verified tokens to remember; the oldest goes first. About 2 KB each.
+    """
+
+    def __init__(
+        self, keys: KeySource, rules: AccessTokenRules, revoked: RevokedSessions, *, remember: int = 10_000
+    ) -> None:
+        self._keys = keys
+        self._rules = rules
+        self._revoked = revoked
+        self._remember = remember
+        self._leeway_ms = rules.leeway_seconds * 1000
+        self._seen: dict[str, tuple[AccessTokenClaims, float]] = {}
+
+    def check(self, encoded: str, *, now_ms: int) -> AccessTokenClaims:
+        """
+        The claims of a good access token.
+
+        Args:
+            encoded: The token from the Authorization header.
+            now_ms: Current time.
+
+        Raises:
+            TokenError: it is refused; the class says why, for the log only.
+
+        Source: RFC 9068 §4.
+        """
+        seen = self._seen.get(encoded)
+        if seen is None or now_ms >= seen[1]:
+            # An expired one is verified anew, and refused there with the same care as any other.
+            claims = access_token.verify(encoded, keys=self._keys, rules=self._rules, now_ms=now_ms)
+            self._learn(encoded, claims)
+        else:
+            claims = seen[0]
+        if claims.sid in self._revoked:
+            raise TokenRevoked("the session of this token has ended")
+        return claims
+
+    def forget(self) -> None:
+        """Verify every token anew: to be called when the keys have changed."""
+        self._seen.clear()
+
+    def _learn(self, encoded: str, claims: AccessTokenClaims) -> None:
+        if len(self._seen) >= self._remember:
+            del self._seen[next(iter(self._seen))]
+        self._seen[encoded] = (claims, claims.exp * 1000 + self._leeway_ms)
+
+
+def demand(claims: AccessTokenClaims, *, scopes: Sequence[str] = (), roles: Sequence[str] = ()) -> None:
+    """
+    Demand rights of a verified token: every one of the scopes, and at least one of the roles.
+
+    Raises:
+        InsufficientRights: answer 403 with the challenge of RFC 6750 §3.1.
+    """
+    if not set(scopes) <= set(claims.scope) or (roles and not set(roles) & set(claims.roles)):
+        raise InsufficientRights(scopes=tuple(scopes), roles=tuple(roles))
