@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# test.sh [lint]: run every check, or only those that read the code. One that fails does not stop the others.
+# A check whose tool is missing is said so at the end; under CI=true it is a failure.
+set -uo pipefail
+# shellcheck source=scripts/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+PATH=$root/.venv/bin:$PATH
+rows=()
+notes=()
+failed=0
+
+record() {
+  rows+=("$(printf '%-22s %-8s %5s s' "$1" "$2" "$3")")
+  [ "$2" != FAILED ] || failed=1
+}
+
+# check NAME COMMAND...: its output is shown only if it fails.
+check() {
+  local name=$1 started=$SECONDS
+  shift
+  if "$@" >"$scratch/check" 2>&1 </dev/null; then
+    record "$name" ok $((SECONDS - started))
+  else
+    printf '\n--- %s\n' "$name"
+    cat "$scratch/check"
+    record "$name" FAILED $((SECONDS - started))
+  fi
+}
+
+missing() {
+  notes+=("missing: $1: $2")
+  record "$1" missing 0
+  [ "${CI:-}" != true ] || failed=1
+}
+
+check_strace() {
+  if command -v strace >/dev/null || apt_install strace 2>/dev/null; then
+    record strace ok 0
+  else
+    missing strace "the tests that watch system calls are skipped; install it (Debian: apt-get install strace)"
+  fi
+}
+
+# shellcheck disable=SC2317 # called by check
+install_oauth_clients() (
+  cd tests/oauth_clients || exit
+  wanted=$(cat package.json package-lock.json | cksum)
+  [ "$(cat node_modules/.evertoken-setup 2>/dev/null)" != "$wanted" ] || exit 0
+  npm ci --no-audit --no-fund && printf '%s\n' "$wanted" >node_modules/.evertoken-setup
+)
+
+check_oauth_clients() {
+  local version
+  version=$(node --version 2>/dev/null | sed -E 's/^v([0-9]+).*/\1/')
+  if [ "${version:-0}" -lt 20 ] || ! command -v npm >/dev/null; then
+    missing "npm ci" "the tests with JavaScript clients are skipped; install Node 20 or newer, with npm"
+  else
+    check "npm ci" install_oauth_clients
+  fi
+}
+
+# On every core; starting the workers costs about a second. A file stays in one process, so that its fixtures are made
+# once and its tests keep their order. No more than 4 workers: a container sees all the cores of its host, whatever its
+# share. PYTEST_XDIST_AUTO_NUM_WORKERS=1 for one at a time.
+run_pytest() { pytest -n auto --maxprocesses 4 --dist loadfile -m "not soak" </dev/null; }
+
+check_pytest() {
+  local started=$SECONDS status
+  printf '\n'
+  if [ -t 1 ]; then
+    run_pytest
+    status=$?
+  else
+    # CI reads pytest's closing line at the end of the log: hold it back until the table is out.
+    run_pytest | awk -v closing="$scratch/closing" \
+      'NR > 1 { print last; fflush() } { last = $0 } END { print last > closing }'
+    status=${PIPESTATUS[0]}
+  fi
+  if [ "$status" -eq 0 ]; then
+    record pytest ok $((SECONDS - started))
+  else
+    record pytest FAILED $((SECONDS - started))
+  fi
+}
+
+check "ruff check" ruff check .
+check "ruff format --check" ruff format --check .
+check mypy mypy
+check lint-imports lint-imports
+if [ "${1:-}" != lint ]; then
+  check_strace
+  check_oauth_clients
+  check_pytest
+fi
+
+printf '\n'
+printf '%s\n' "${rows[@]}"
+[ ${#notes[@]} -eq 0 ] || printf '%s\n' "${notes[@]}"
+[ ! -s "$scratch/closing" ] || cat "$scratch/closing"
+exit "$failed"
