@@ -15,6 +15,8 @@ EvertokenError
 │   ├── StoreUnavailable    the store is locked, full, read-only, gone or too slow
 │   ├── Overloaded          more work of one kind is waiting than its bound allows
 │   └── HookFailed          a hook of the host application raised, or returned what it must not
+├── PasswordRefused, UsernameRefused   (accounts) what a person may choose anew; .rule
+├── UsernameTaken, ClientRefused       (accounts) what an operator may choose anew
 └── ConfigurationError      raised at start-up, never per request; .setting
 """
 

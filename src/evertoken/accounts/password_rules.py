@@ -2,6 +2,24 @@
 Which new passwords are refused.
 
 Long, and not foreseeable; nothing else. No character classes are demanded and no character is forbidden.
+
+A password is read after NFKC, without regard to case, as it stands and with the usual digits and signs read as
+letters (`p4$$w0rd`). The first rule that it breaks is reported:
+
+1. `not_text`, `too_long`, `too_short`.
+2. `too_common`: the whole of it is on the list of common passwords.
+3. `contains_username`, `contains_service_name`: once that name is cut out, at most 2 letters are left.
+4. `too_common`: its letters are one listed word, once or repeated, and at most 2 others. Digits, years, spaces
+   and punctuation around and between are padding, however many there are, and so are names and runs: hardly any
+   common password has 15 characters, but `Password2024!!!!` is foreseen all the same.
+5. `repetitive`: fewer than 5 different characters, or a piece that is listed or shorter than `min_length`, again
+   and again.
+6. `sequential`: once runs of 4 or more are cut out (`aaaa`, `4567`, `dcba`, `qwer`, `1q2w`), fewer than 8
+   characters are left.
+
+Two different words are not refused for being listed, so `correct-horse-battery` passes. Nor are random
+digits: there is no rule of composition. A name or a listed word within something longer does not matter: NIST
+wants the entire password compared, not the words in it.
 """
 
 import gzip
@@ -68,23 +86,7 @@ def check_new_password(
     """
     Refuse a new password that is short or foreseeable.
 
-    It is read after NFKC, without regard to case, as it stands and with the usual digits and signs read as
-    letters (`p4$$w0rd`). The first rule that it breaks is reported:
-
-    1. `not_text`, `too_long`, `too_short`.
-    2. `too_common`: the whole of it is on the list of common passwords.
-    3. `contains_username`, `contains_service_name`: once that name is cut out, at most 2 letters are left.
-    4. `too_common`: its letters are one listed word, once or repeated, and at most 2 others. Digits, years, spaces
-       and punctuation around and between are padding, however many there are, and so are names and runs: hardly any
-       common password has 15 characters, but `Password2024!!!!` is foreseen all the same.
-    5. `repetitive`: fewer than 5 different characters, or a piece that is listed or shorter than `min_length`, again
-       and again.
-    6. `sequential`: once runs of 4 or more are cut out (`aaaa`, `4567`, `dcba`, `qwer`, `1q2w`), fewer than 8
-       characters are left.
-
-    Two different words are not refused for being listed, so `correct-horse-battery` passes. Nor are random
-    digits: there is no rule of composition. A name or a listed word within something longer does not matter: NIST
-    wants the entire password compared, not the words in it.
+    The rules, in the order in which they are tried, stand at the top of this module.
 
     Args:
         password: As typed. Leading and trailing spaces are part of it.
@@ -93,7 +95,7 @@ def check_new_password(
         min_length: In code points after NFKC.
 
     Raises:
-        PasswordRefused: With `.rule` as above, and a message for the person.
+        PasswordRefused: With the `.rule` that it breaks first, and a message for the person.
 
     Source: NIST SP 800-63B-4 §3.1.1.2; OWASP ASVS 5.0 §6.2.
     """

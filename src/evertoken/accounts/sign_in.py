@@ -6,6 +6,7 @@ through; a success takes the count back. A wrong user, a wrong password and a di
 after the same work.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,8 +14,11 @@ from typing import Protocol
 from evertoken.accounts.throttle import Kind, Limits, Verdict, network_of
 from evertoken.accounts.usernames import username_key
 from evertoken.accounts.users import User, UserDirectory
+from evertoken.errors import HookFailed, TemporarilyUnavailable
 from evertoken.secret import Secret
 from evertoken.tokens.server_secrets import SecretRing
+
+_log = logging.getLogger(__name__)
 
 AttemptKeys = Mapping[Kind, bytes]
 
@@ -27,6 +31,9 @@ class AttemptStore(Protocol):
 
     async def attempt_succeeded(self, keys: AttemptKeys, limits: Limits) -> None:
         """Clear the pair and the account, forgive the address this attempt, remember the pair as known."""
+
+    async def attempt_withdrawn(self, keys: AttemptKeys, limits: Limits) -> None:
+        """Take the counted failure back: the attempt could not be judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +74,16 @@ class SignIn:
         verdict = await self._attempts.reserve_attempt(keys, self._limits)
         if not verdict.allowed:
             return SignInResult(None, verdict.retry_after_ms, verdict.slowed_by)
-        user = await self._directory.find_by_username(username)
-        matches = await self._directory.verify_password(user, password)
+        try:
+            user = await self._directory.find_by_username(username)
+            matches = await self._directory.verify_password(user, password)
+        except Exception as error:
+            # Ours or the application's fault, not a wrong password: it must not count as one.
+            await self._attempts.attempt_withdrawn(keys, self._limits)
+            if isinstance(error, TemporarilyUnavailable):
+                raise
+            _log.exception("the user directory failed")
+            raise HookFailed("the user directory failed") from error
         if user is None or not matches or user.disabled:
             return SignInResult(None)
         await self._attempts.attempt_succeeded(keys, self._limits)

@@ -155,19 +155,21 @@ def dotted_name(text: str) -> str:
 
 
 def render(value: Any) -> str:
-    """A value as one would write it in a flag, a variable or the file."""
+    """A value as one would write it in a flag, a variable or the file; secrets are revealed."""
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
         for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
             if seconds and seconds % size == 0:
-                return f"{seconds / size:g}{unit}"
-        return f"{seconds:g}s"
+                return f"{int(seconds // size)}{unit}"
+        return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, tuple):
-        return ",".join(map(str, value))
+        return ",".join(render(item) for item in value)
+    if isinstance(value, Secret):
+        return value.reveal()
     return "" if value is None else str(value)
 
 

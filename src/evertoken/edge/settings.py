@@ -18,6 +18,9 @@ from evertoken.wire.cookies import SameSite
 
 T = TypeVar("T")
 
+LEAST_ANNOUNCE_SECONDS = 5
+"""Workers read the keys from the store once a second; a key must not sign before all of them know it."""
+
 
 def _setting(default: T, parse: Callable[[str], T], help_text: str) -> T:
     """A dataclass field that knows how it is read and what it is for."""
@@ -57,7 +60,9 @@ class Settings:
         Algorithm.ES256, parsing.algorithm, "How access tokens are signed: ES256, EdDSA, RS256 or HS256."
     )
     key_announce: timedelta = _setting(
-        timedelta(minutes=10), parsing.duration(0), "How long a new signing key is published before it signs."
+        timedelta(minutes=10),
+        parsing.duration(LEAST_ANNOUNCE_SECONDS),
+        "How long a new signing key is published before it signs.",
     )
 
     # How long things live

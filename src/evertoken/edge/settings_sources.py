@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evertoken.edge import parsing
 from evertoken.edge.settings import Definition, Settings, definitions
 from evertoken.errors import ConfigurationError
 from evertoken.wire.origins import is_trustworthy
@@ -52,6 +53,15 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str], *, fil
     if problems:
         raise SettingsRefused(problems)
     return Settings(**values)
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """The settings as EVERTOKEN_* variables, for worker processes; `load` reads back the same."""
+    return {
+        definition.variable: parsing.render(getattr(settings, definition.name))
+        for definition in definitions()
+        if getattr(settings, definition.name) != definition.default
+    }
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:

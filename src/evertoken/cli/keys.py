@@ -1,0 +1,70 @@
+"""evertoken keys: the keys that sign access tokens."""
+
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from evertoken.assembly import open_keys, open_secrets
+from evertoken.cli.options import store_only, with_store
+from evertoken.cli.show import how_long, table, when
+from evertoken.clock import system_clock
+from evertoken.edge import parsing
+from evertoken.edge.settings import LEAST_ANNOUNCE_SECONDS, Settings, milliseconds
+from evertoken.stores.sqlite.store import SqliteStore
+
+
+@click.group()
+def keys() -> None:
+    """The keys that sign access tokens."""
+
+
+@keys.command("list")
+@store_only
+def list_(**given: Any) -> None:
+    """List signing keys and what each does now."""
+
+    async def work(store: SqliteStore, _settings: Settings) -> None:
+        now_ms = system_clock()
+        stored = await store.list_keys()
+        due = [key for key in stored if key.signs_from_ms <= now_ms < (key.verifies_until_ms or now_ms + 1)]
+        rows = []
+        for key in stored:
+            until = "-" if key.verifies_until_ms is None else when(key.verifies_until_ms)
+            state = _state(key.signs_from_ms, key.verifies_until_ms, now_ms, signs=key in due[-1:])
+            rows.append((key.kid, key.algorithm, state, when(key.signs_from_ms), until))
+        table(("key", "algorithm", "state", "signs from", "verifies until"), rows)
+
+    with_store(given, work)
+
+
+@keys.command("rotate")
+@click.option("--announce", metavar="DURATION", help="How long to publish the new key before it signs (key_announce).")
+@store_only
+def rotate(announce: str | None, **given: Any) -> None:
+    """Make a new key; it is announced now and signs once every guard can know it."""
+
+    async def work(store: SqliteStore, settings: Settings) -> None:
+        keeper = open_keys(settings, store, open_secrets(settings))
+        now_ms = system_clock()
+        await keeper.start(now_ms=now_ms)
+        announce_ms = milliseconds(_duration(announce) if announce else settings.key_announce)
+        key = await keeper.rotate(now_ms=now_ms, announce_ms=announce_ms)
+        click.echo(f"{key.kid} ({key.algorithm}) is published and signs in {how_long(announce_ms)}")
+
+    with_store(given, work)
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parsing.duration(LEAST_ANNOUNCE_SECONDS)(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--announce") from error
+
+
+def _state(signs_from_ms: int, verifies_until_ms: int | None, now_ms: int, *, signs: bool) -> str:
+    if verifies_until_ms is not None and verifies_until_ms <= now_ms:
+        return "retired"
+    if signs_from_ms > now_ms:
+        return "announced"
+    return "signing" if signs else "verifying"

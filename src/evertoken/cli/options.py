@@ -1,0 +1,78 @@
+"""Options that many commands share, made from the definitions of the settings."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from evertoken.assembly import open_store
+from evertoken.edge.settings import Settings, definitions
+from evertoken.edge.settings_sources import load
+from evertoken.stores.sqlite.store import SqliteStore
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+_CONFIG = click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path), help="A TOML file with settings (EVERTOKEN_CONFIG)."
+)
+
+
+def every_setting(command: F) -> F:
+    """A flag for every setting; `settings_of` reads them."""
+    for definition in reversed(definitions()):
+        shown = definition.shown_default()
+        text = definition.help + (f"  [{shown}]" if shown and "Default:" not in definition.help else "")
+        if definition.is_flag:
+            flag = click.option(
+                f"{definition.flag}/--no-{definition.flag[2:]}", definition.name, default=None, help=text
+            )
+        else:
+            flag = click.option(definition.flag, definition.name, metavar=_metavar(definition.name), help=text)
+        command = flag(command)
+    return _CONFIG(command)
+
+
+def store_only(command: F) -> F:
+    """--store and --config, for commands that look into a running installation."""
+    where = click.option("--store", metavar="FILE", help="The SQLite file (EVERTOKEN_STORE).")
+    return _CONFIG(where(command))
+
+
+def settings_of(given: dict[str, Any]) -> Settings:
+    """The settings, from the flags given, the environment and the file."""
+    config = given.pop("config", None)
+    flags = {name: _text(value) for name, value in given.items()}
+    return load(flags, os.environ, file=config)
+
+
+def with_store(given: dict[str, Any], work: Callable[[SqliteStore, Settings], Awaitable[T]]) -> T:
+    """Open the store of the settings, run `work`, close it. It must exist: a typing error makes no new database."""
+    settings = settings_of(given)
+    if not Path(settings.store).exists():
+        raise click.ClickException(
+            f"there is no database at {settings.store}; name it with --store, or start `evertoken serve` once"
+        )
+
+    async def run() -> T:
+        store = open_store(settings)
+        try:
+            return await work(store, settings)
+        finally:
+            store.close()
+
+    return asyncio.run(run())
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if value is None else str(value)
+
+
+def _metavar(name: str) -> str:
+    words = {"store": "FILE", "host": "ADDRESS", "port": "N", "issuer": "URL", "secret": "TEXT[,TEXT]"}
+    return words.get(name, "VALUE")

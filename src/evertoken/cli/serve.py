@@ -1,0 +1,88 @@
+"""evertoken serve."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from evertoken.assembly import build
+from evertoken.cli.options import every_setting, settings_of
+from evertoken.edge import logs
+from evertoken.edge.serving import uvicorn_config
+from evertoken.edge.settings import Settings
+from evertoken.edge.settings_sources import to_environment, unknown_variables
+from evertoken.errors import ConfigurationError
+
+
+@click.command()
+@every_setting
+def serve(**given: Any) -> None:
+    """Run the server."""
+    settings = settings_of(given)
+    logs.configure(level=settings.log_level, as_json=settings.log_format == "json")
+    for name in unknown_variables(os.environ):
+        click.echo(f"evertoken: {name} is no setting of ours and is ignored", err=True)
+    if not settings.production and not settings.secret:
+        click.echo("evertoken: development server: its secret lies beside the database; see --production", err=True)
+    run_server(settings)
+
+
+def run_server(settings: Settings) -> None:
+    """
+    Serve until told to stop; Ctrl-C is a clean end.
+
+    Raises:
+        ConfigurationError: the server cannot start on these settings.
+    """
+    _try_out(settings)
+    with contextlib.suppress(KeyboardInterrupt):
+        if settings.workers == 1:
+            uvicorn.Server(uvicorn_config(build(settings).app, settings)).run()
+        else:
+            with _workers_environment(settings):
+                config = uvicorn_config(
+                    "evertoken.assembly:worker_app", settings, factory=True, workers=settings.workers
+                )
+                Multiprocess(config, sockets=[config.bind_socket()]).run()
+
+
+def _try_out(settings: Settings) -> None:
+    """Start everything once and stop it again, so that what is wrong is said in one line before anybody connects."""
+
+    async def start_and_stop() -> None:
+        server = build(settings)
+        try:
+            await server.start()
+        finally:
+            server.close()
+
+    asyncio.run(start_and_stop())
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise ConfigurationError(
+                "host, port", f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+            ) from error
+
+
+@contextlib.contextmanager
+def _workers_environment(settings: Settings) -> Iterator[None]:
+    """What the worker processes read: the settings, and a folder in which their counters meet."""
+    folder = tempfile.mkdtemp(prefix="evertoken-metrics-")
+    os.environ.update(to_environment(settings))
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
