@@ -17,7 +17,7 @@ from evertoken.accounts.users import UserDirectory
 from evertoken.clock import Clock, system_clock
 from evertoken.edge import logs
 from evertoken.edge.accounts_elsewhere import RememberedAccounts
-from evertoken.edge.app import build_app
+from evertoken.edge.app import Lifespan, build_app
 from evertoken.edge.background import Background
 from evertoken.edge.envelope import Envelope
 from evertoken.edge.metrics import Metrics
@@ -30,7 +30,7 @@ from evertoken.errors import ConfigurationError
 from evertoken.guards.guard import Guard
 from evertoken.guards.revoked import RevokedSessions
 from evertoken.secret import Secret
-from evertoken.sessions.events import ENDS_A_SESSION, EventHub
+from evertoken.sessions.events import ENDS_A_SESSION, EventHub, Hook
 from evertoken.sessions.issuer import AccessTokenIssuer, username_claim
 from evertoken.sessions.keys import KeyKeeper
 from evertoken.sessions.model import Event, session_id_text
@@ -50,10 +50,12 @@ class Server:
 
     Args:
         app: The ASGI application; its lifespan starts and stops the background work.
+        lifespan: The same lifespan, for a host application that mounts `app`, for mounted applications have none.
         guard: Checks access tokens in this process and knows of ended sessions at once.
     """
 
     app: Envelope
+    lifespan: Lifespan
     services: Services
     store: SqliteStore
     guard: Guard
@@ -62,7 +64,7 @@ class Server:
 
     async def start(self) -> None:
         """
-        Load the keys, or make the first; the app's lifespan does it too.
+        Load the keys, or make the first; the lifespan does it too.
 
         Raises:
             ConfigurationError: the keys are encrypted under a secret that we do not have.
@@ -70,7 +72,7 @@ class Server:
         await self.services.keys.start(now_ms=self.services.clock())
 
     def close(self) -> None:
-        """Finish what is queued and let go of the store."""
+        """Finish what is queued and let go of the store; the lifespan does it too."""
         self.hashing.close()
         self.store.close()
 
@@ -147,43 +149,18 @@ def build(
     store = open_store(settings, clock=clock)
     keys = open_keys(settings, store, secrets)
     hashing = open_hashing(settings, hashing_parameters)
-    hub, metrics = EventHub(), Metrics()
-    lifetime_ms = milliseconds(settings.access_lifetime)
-    revoked = RevokedSessions(access_lifetime_ms=lifetime_ms)
+    revoked = RevokedSessions(access_lifetime_ms=milliseconds(settings.access_lifetime))
     guard = Guard(keys, AccessTokenRules(settings.issuer_url, settings.audience_name), revoked)
-    directory: UserDirectory = StoredUsers(store, hashing)
-    accounts = None
-    if settings.user_directory:
-        directory = _load("user_directory", settings.user_directory)
-        accounts = RememberedAccounts(store, directory, clock=clock)
-    hub.subscribe(_refuse_ended(revoked))
-    hub.subscribe(metrics.happened)
-    hub.subscribe(logs.log_event)
-    if settings.event_hook:
-        hub.subscribe(_load("event_hook", settings.event_hook))
-    issuer = AccessTokenIssuer(
-        keys,
-        issuer=settings.issuer_url,
-        audience=settings.audience_name,
-        lifetime_ms=lifetime_ms,
-        claims_hook=_load("claims_hook", settings.claims_hook) if settings.claims_hook else username_claim,
-    )
-    sessions = SessionService(
-        store,
-        issuer,
-        secrets,
-        hub,
-        clock=clock,
-        idle_ms=milliseconds(settings.idle_lifetime),
-        max_age_ms=None if settings.max_age is None else milliseconds(settings.max_age),
-        accounts=accounts,
-        on_outcome=metrics.refreshed,
+    hub, metrics = EventHub(), Metrics()
+    _subscribe(hub, metrics, revoked, settings)
+    directory: UserDirectory = (
+        _load("user_directory", settings.user_directory) if settings.user_directory else StoredUsers(store, hashing)
     )
     services = Services(
         settings=settings,
         clock=clock,
         store=store,
-        sessions=sessions,
+        sessions=_session_service(settings, store, keys, secrets, hub, metrics, directory, clock),
         sign_in=SignIn(directory, store, secrets, _limits(settings)),
         directory=directory,
         keys=keys,
@@ -201,10 +178,14 @@ def build(
         on_revoked=lambda session_id, at_ms: revoked.add(session_id, revoked_at_ms=at_ms),
         on_keys_changed=guard.forget,
     )
+    lifespan = _lifespan(services, background, hashing, store)
+    return Server(build_app(services, lifespan=lifespan), lifespan, services, store, guard, hashing, background)
 
+
+def _lifespan(services: Services, background: Background, hashing: PasswordHashing, store: SqliteStore) -> Lifespan:
     @contextlib.asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
-        await keys.start(now_ms=clock())
+        await services.keys.start(now_ms=services.clock())
         try:
             async with background.running():
                 yield
@@ -212,7 +193,46 @@ def build(
             hashing.close()
             store.close()
 
-    return Server(build_app(services, lifespan=lifespan), services, store, guard, hashing, background)
+    return lifespan
+
+
+def _session_service(  # noqa: PLR0917 - a step of `build`, with its parts
+    settings: Settings,
+    store: SqliteStore,
+    keys: KeyKeeper,
+    secrets: SecretRing,
+    hub: EventHub,
+    metrics: Metrics,
+    directory: UserDirectory,
+    clock: Clock,
+) -> SessionService:
+    issuer = AccessTokenIssuer(
+        keys,
+        issuer=settings.issuer_url,
+        audience=settings.audience_name,
+        lifetime_ms=milliseconds(settings.access_lifetime),
+        claims_hook=_load("claims_hook", settings.claims_hook) if settings.claims_hook else username_claim,
+    )
+    return SessionService(
+        store,
+        issuer,
+        secrets,
+        hub,
+        clock=clock,
+        idle_ms=milliseconds(settings.idle_lifetime),
+        max_age_ms=None if settings.max_age is None else milliseconds(settings.max_age),
+        accounts=RememberedAccounts(store, directory, clock=clock) if settings.user_directory else None,
+        on_outcome=metrics.refreshed,
+    )
+
+
+def _subscribe(hub: EventHub, metrics: Metrics, revoked: RevokedSessions, settings: Settings) -> None:
+    """Who is told of what has been committed: the guard first."""
+    hub.subscribe(_refuse_ended(revoked))
+    hub.subscribe(metrics.happened)
+    hub.subscribe(logs.log_event)
+    if settings.event_hook:
+        hub.subscribe(_load("event_hook", settings.event_hook))
 
 
 def worker_app() -> Any:
@@ -222,7 +242,7 @@ def worker_app() -> Any:
     return build(settings).app
 
 
-def _refuse_ended(revoked: RevokedSessions) -> Any:
+def _refuse_ended(revoked: RevokedSessions) -> Hook:
     def hook(event: Event) -> None:
         if event.kind in ENDS_A_SESSION and event.session_id is not None:
             revoked.add(session_id_text(event.session_id), revoked_at_ms=event.at_ms)

@@ -1,10 +1,7 @@
-# ruff: noqa: RUF001 - letters that look alike are what is tested
-
 import asyncio
 import os
 import sys
 import threading
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -13,15 +10,11 @@ from argon2 import extract_parameters
 from argon2.exceptions import HashingError, VerificationError
 from argon2.low_level import Type, hash_secret, verify_secret
 
-from evertoken.accounts.password_text import PasswordRefused
 from evertoken.accounts.passwords import (
-    MAX_PASSWORD_BYTES,
     OWASP_MINIMUM,
     HashingParameters,
     PasswordCheck,
     PasswordHashing,
-    admit,
-    is_too_long,
 )
 from evertoken.errors import ConfigurationError, Overloaded, TemporarilyUnavailable
 from evertoken.secret import Secret
@@ -109,85 +102,6 @@ class TestParameters:
         """A pool that could never hash anything is a mistake in the settings."""
         with pytest.raises(ConfigurationError):
             PasswordHashing(WEAK, workers=workers, queue_limit=queue_limit)
-
-
-class TestText:
-    @pytest.mark.parametrize("length", [64, 72, 73, 128, MAX_PASSWORD_BYTES])
-    async def test_passwords_that_differ_in_the_last_byte_are_different(
-        self, hashing: PasswordHashing, length: int
-    ) -> None:
-        """The whole password counts, however long: nothing is cut off at 64 or 72 bytes."""
-        hashed = await hashing.hash(Secret("x" * length))
-        assert (await hashing.verify(Secret("x" * length), hashed)).matches
-        assert not (await hashing.verify(Secret("x" * (length - 1) + "y"), hashed)).matches
-        assert not (await hashing.verify(Secret("x" * (length - 1)), hashed)).matches
-
-    async def test_a_nul_inside_does_not_end_the_password(self, hashing: PasswordHashing) -> None:
-        """What follows a NUL is part of the password."""
-        hashed = await hashing.hash(Secret("one\0two"))
-        assert (await hashing.verify(Secret("one\0two"), hashed)).matches
-        assert not (await hashing.verify(Secret("one\0three"), hashed)).matches
-        assert not (await hashing.verify(Secret("one"), hashed)).matches
-
-    @pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
-    async def test_the_same_text_in_another_unicode_form_is_the_same_password(
-        self, hashing: PasswordHashing, form: str
-    ) -> None:
-        """A password set on one keyboard works on another that composes its letters differently."""
-        text = "Ångström ﬁle ２０２６ über"
-        hashed = await hashing.hash(Secret(text))
-        other = unicodedata.normalize(form, text)  # type: ignore[arg-type]
-        assert (await hashing.verify(Secret(other), hashed)).matches
-
-    async def test_spaces_at_the_ends_are_part_of_the_password(self, hashing: PasswordHashing) -> None:
-        """Nothing is trimmed from a password."""
-        hashed = await hashing.hash(Secret(" a leading space"))
-        assert (await hashing.verify(Secret(" a leading space"), hashed)).matches
-        assert not (await hashing.verify(Secret("a leading space"), hashed)).matches
-        assert not (await hashing.verify(Secret(" a leading space "), hashed)).matches
-
-    def test_the_limit_counts_bytes_after_normalisation(self) -> None:
-        """A password may have 1024 bytes of UTF-8, counted once it is normalised."""
-        assert not is_too_long(Secret("é" * 512))
-        assert is_too_long(Secret("é" * 513))
-        assert not is_too_long(Secret("𝐀" * 1024))  # four bytes each, which NFKC makes one
-        assert is_too_long(Secret("ﷺ" * 64))  # eighteen code points each
-        assert not is_too_long(Secret("\u03b1\u0313\u0300\u0345" * 341))  # NFKC: one code point, three bytes
-        assert is_too_long(Secret("\u03b1\u0313\u0300\u0345" * 342))
-
-    def test_no_code_point_is_merged_of_more_than_four(self) -> None:
-        """The quick refusal of huge passwords never hits one that normalisation would have made short enough."""
-        assert max(len(unicodedata.normalize("NFD", chr(code))) for code in range(sys.maxunicode + 1)) == 4
-
-    @pytest.mark.parametrize("text", ["x" * 1_000_000, "\u0301\u0316" * 500_000, "\ud800" * 1_000_000])
-    async def test_a_megabyte_is_refused_without_hashing(
-        self, hashing: PasswordHashing, primitive: Primitive, text: str
-    ) -> None:
-        """A huge password costs no hash, and not even the reading of it."""
-        huge = Secret(text)
-        assert is_too_long(huge)
-        assert await hashing.verify(huge, None) == NO_MATCH
-        assert hashing.verify_now(huge, None) == NO_MATCH
-        with pytest.raises(PasswordRefused) as refused:
-            await hashing.hash(huge)
-        assert refused.value.rule == "too_long"
-        assert primitive.checked == []
-
-    async def test_half_of_a_surrogate_pair_matches_nothing(self, hashing: PasswordHashing) -> None:
-        """Text that is not valid Unicode is a wrong password at sign-in, and refused as a new one."""
-        broken = Secret("correct-horse-\ud83d-battery")
-        assert not is_too_long(broken)
-        assert await hashing.verify(broken, await hashing.hash(PASSWORD)) == NO_MATCH
-        with pytest.raises(PasswordRefused) as refused:
-            await hashing.hash(broken)
-        assert refused.value.rule == "not_text"
-        assert "battery" not in repr(refused.value)
-
-    def test_admit_lets_through_what_can_be_hashed(self) -> None:
-        """At sign-in nothing is judged but whether the password can be hashed at all."""
-        admit(Secret("short"))
-        with pytest.raises(PasswordRefused):
-            admit(Secret("x" * 1025))
 
 
 class TestVerifying:

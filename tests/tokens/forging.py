@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from hypothesis import settings
 
+from evertoken.errors import TokenError
 from evertoken.secret import Secret
 from evertoken.tokens import base64url
 from evertoken.tokens.access_token import AccessTokenRules
@@ -37,6 +38,12 @@ patient: Final = settings(deadline=None)
 """A slow machine is not a failure."""
 
 ABSENT: Final = object()
+
+
+class Refused(Protocol):
+    """Asserts that a guard refuses a token, as `error` where it matters; conftest.py has one."""
+
+    def __call__(self, token: str, error: type[TokenError] = TokenError) -> None: ...
 
 
 def secrets(*several: Secret) -> SecretRing:

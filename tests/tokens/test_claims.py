@@ -60,6 +60,15 @@ def test_a_very_long_number_is_a_date(value: int) -> None:
     assert AccessTokenClaims.from_payload(CLAIMS.to_payload() | {"exp": value}).exp == value
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_not_finite_is_no_date(value: float) -> None:
+    """
+    NaN and infinity are refused whoever parsed them.
+    """
+    with pytest.raises(MalformedToken):
+        AccessTokenClaims.from_payload(CLAIMS.to_payload() | {"exp": value})
+
+
 @pytest.mark.parametrize("scope", [" read", "read ", "read  write", " "])
 def test_a_scope_with_stray_spaces_is_malformed(scope: str) -> None:
     """

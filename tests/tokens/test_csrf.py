@@ -41,6 +41,22 @@ def test_another_spelling_is_refused(change: Callable[[str], str]) -> None:
     assert not is_csrf_valid(change(mint_csrf(b"session", ring)), b"session", ring)
 
 
+def test_every_secret_of_the_list_is_asked() -> None:
+    """
+    The place of the secret in the list makes no difference to what it made.
+    """
+    text = mint_csrf(b"session", secrets(NEW_SECRET))
+    assert is_csrf_valid(text, b"session", secrets(NEW_SECRET, OLD_SECRET))
+    assert is_csrf_valid(text, b"session", secrets(OLD_SECRET, NEW_SECRET))
+
+
+def test_a_csrf_token_of_an_earlier_version_is_still_good() -> None:
+    """
+    An update does not break the pages that are open: this text was minted by version 0.1.
+    """
+    assert mint_csrf(bytes(range(16)), secrets()) == "nPzj2zbuyTrzeMMcjjGk05TDAl1-HuwY_lNqQF9hNcs"
+
+
 def test_a_csrf_token_outlives_the_change_of_the_secret() -> None:
     """
     A page that was loaded before the secrets changed places goes on working until the old one is gone.

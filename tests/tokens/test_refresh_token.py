@@ -114,6 +114,27 @@ def test_a_token_outlives_the_change_of_the_secret() -> None:
     assert refresh_token.parse(renewed, new).key_id == new.minting.key_id
 
 
+def test_a_token_of_an_earlier_version_is_still_good() -> None:
+    """
+    An update signs nobody out: this text was minted by version 0.1.
+    """
+    text = (
+        "etr_AQIc8aODAAECAwQFBgcICQoLDA0ODwAAAAcQERITFBUWFxgZGhscHR4fICEiIyQlJicoKSorLC0uLwGgxFBsAM27WW2WVBorta3dDcQ1"
+        "mKFpPCNnk8KjPMPJS1e8yhiT"
+    )
+    token = RefreshToken(
+        session_id=bytes(range(16)),
+        generation=7,
+        tag=bytes(range(16, 32)),
+        parent=bytes(range(32, 48)),
+        issued_at_ms=NOW_MS,
+        delivery=Delivery.COOKIE,
+        key_id=secrets().minting.key_id,
+    )
+    assert refresh_token.parse(text, secrets()) == token
+    assert refresh_token.mint(token, secrets()) == text
+
+
 def test_a_key_id_under_another_secrets_mac_is_a_forgery() -> None:
     """
     Naming a secret is not knowing it.

@@ -62,6 +62,15 @@ def test_what_was_wrapped_comes_back(plaintext: bytes, context: bytes) -> None:
     assert secrets(NEW_SECRET, OLD_SECRET).unwrap(blob, context=context) == plaintext
 
 
+def test_what_an_earlier_version_wrapped_is_still_read() -> None:
+    """
+    An update loses no signing key: this was encrypted by version 0.1, and so was the fingerprint made.
+    """
+    blob = bytes.fromhex("1cf1a38371c2de43aa7890fc3c6a36c94962b6d116015b5c6b60cbe7be5a7751296392")
+    assert secrets().unwrap(blob, context=b"kid") == b"key"
+    assert secrets().fingerprint("alice").hex() == "453fba0b2e9fce5baa86b9ab2d321cbf"
+
+
 def test_what_another_secret_wrapped_asks_to_be_wrapped_anew() -> None:
     """
     After the secrets have changed places, the store's keys are known to be due for the new one.

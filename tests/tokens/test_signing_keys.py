@@ -1,5 +1,6 @@
 import hashlib
 import json
+from typing import Final
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -50,21 +51,22 @@ def _pkcs8(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSA
     return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "raw"),
-    [
-        (Algorithm.ES256, b"rubbish"),
-        (Algorithm.ES256, _pkcs8(ec.generate_private_key(ec.SECP384R1()))),
-        (Algorithm.ES256, _pkcs8(ed25519.Ed25519PrivateKey.generate())),
-        (Algorithm.EDDSA, _pkcs8(ec.generate_private_key(ec.SECP256R1()))),
-        (Algorithm.RS256, _pkcs8(rsa.generate_private_key(65537, 1024))),
-        (Algorithm.HS256, b"short"),
-    ],
-)
-def test_a_stored_key_of_another_kind_is_refused(algorithm: Algorithm, raw: bytes) -> None:
+_OTHER_KINDS: Final = {
+    "rubbish": (Algorithm.ES256, b"rubbish"),
+    "P-384 for ES256": (Algorithm.ES256, _pkcs8(ec.generate_private_key(ec.SECP384R1()))),
+    "Ed25519 for ES256": (Algorithm.ES256, _pkcs8(ed25519.Ed25519PrivateKey.generate())),
+    "P-256 for EdDSA": (Algorithm.EDDSA, _pkcs8(ec.generate_private_key(ec.SECP256R1()))),
+    "a short RSA key": (Algorithm.RS256, _pkcs8(rsa.generate_private_key(65537, 1024))),
+    "a short secret": (Algorithm.HS256, bytes(31)),
+}
+
+
+@pytest.mark.parametrize("kind", _OTHER_KINDS)
+def test_a_stored_key_of_another_kind_is_refused(kind: str) -> None:
     """
     A key that is not for its algorithm, or too short, is refused at start-up.
     """
+    algorithm, raw = _OTHER_KINDS[kind]
     with pytest.raises(ConfigurationError):
         SigningKey.from_private_bytes(algorithm, "kid", raw)
 

@@ -124,4 +124,4 @@ def test_a_text_full_of_quotes_costs_linear_time() -> None:
     Quotes that close nothing do not make the depth check search again and again.
     """
     with pytest.raises(MalformedToken):
-        strict_json.parse_object(b"{" * 17 + b'"' + b'\\"' * 500_000)
+        strict_json.parse_object(b"{}" * 17 + b'"' + b'\\"' * 500_000)

@@ -32,7 +32,7 @@ def add(client_id: str, **given: Any) -> None:
             raise click.ClickException(f"there is a client {client_id!r} already; remove it first")
         click.echo(f"client_id     {client.id}\nclient_secret {secret.reveal()}")
 
-    with_store(given, work)
+    with_store(given, work, may_create=True)
 
 
 @clients.command("list")

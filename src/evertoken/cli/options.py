@@ -49,13 +49,18 @@ def settings_of(given: dict[str, Any]) -> Settings:
     return load(flags, os.environ, file=config)
 
 
-def with_store(given: dict[str, Any], work: Callable[[SqliteStore, Settings], Awaitable[T]]) -> T:
-    """Open the store of the settings, run `work`, close it. It must exist: a typing error makes no new database."""
+def with_store(
+    given: dict[str, Any], work: Callable[[SqliteStore, Settings], Awaitable[T]], *, may_create: bool = False
+) -> T:
+    """
+    Open the store of the settings, run `work`, close it.
+
+    Args:
+        may_create: Make the database where there is none. Else it must exist, so that a mistyped name makes none.
+    """
     settings = settings_of(given)
-    if not Path(settings.store).exists():
-        raise click.ClickException(
-            f"there is no database at {settings.store}; name it with --store, or start `evertoken serve` once"
-        )
+    if not may_create and not Path(settings.store).exists():
+        raise click.ClickException(f"there is no database at {settings.store}; name it with --store")
 
     async def run() -> T:
         store = open_store(settings)

@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +26,8 @@ from evertoken.errors import ConfigurationError
 @click.command()
 @every_setting
 def serve(**given: Any) -> None:
-    """Run the server."""
+    """Run the server. Hooks are imported from the present folder too."""
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109 - a path entry is a str
     settings = settings_of(given)
     logs.configure(level=settings.log_level, as_json=settings.log_format == "json")
     for name in unknown_variables(os.environ):

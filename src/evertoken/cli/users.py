@@ -48,7 +48,7 @@ def add(username: str, roles: tuple[str, ...], password_stdin: bool, **given: An
             raise click.ClickException(str(error)) from error
         click.echo(f"added {name}")
 
-    with_store(given, work)
+    with_store(given, work, may_create=True)
 
 
 @users.command("list")

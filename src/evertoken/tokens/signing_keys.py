@@ -125,8 +125,9 @@ def _generate(algorithm: Algorithm) -> _Private:
 
 
 def _load(algorithm: Algorithm, raw: bytes) -> _Private | None:
+    """The key, if it is of the kind that signs with `algorithm`. Its strength is for `read_jwk` to judge."""
     if algorithm is Algorithm.HS256:
-        return raw if len(raw) >= _HMAC_KEY_BYTES else None
+        return raw
     try:
         key = load_der_private_key(raw, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -136,7 +137,7 @@ def _load(algorithm: Algorithm, raw: bytes) -> _Private | None:
             return key
         case Algorithm.EDDSA, Ed25519PrivateKey():
             return key
-        case Algorithm.RS256, RSAPrivateKey() if key.key_size >= _RSA_BITS:
+        case Algorithm.RS256, RSAPrivateKey():
             return key
     return None
 
