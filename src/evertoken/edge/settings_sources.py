@@ -19,7 +19,8 @@ class SettingsRefused(ConfigurationError):
 
     def __init__(self, problems: list[ConfigurationError]) -> None:
         self.problems = problems
-        super().__init__(problems[0].setting, "\n".join(str(problem) for problem in problems))
+        super().__init__(problems[0].setting, "")
+        self.args = ("\n".join(map(str, problems)),)
 
 
 def load(flags: Mapping[str, str | None], environment: Mapping[str, str], *, file: Path | None = None) -> Settings:
