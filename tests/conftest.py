@@ -1,6 +1,6 @@
 """What many tests share: a clock to move, a server on a real socket, a store."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -8,6 +8,9 @@ import pytest
 
 from tests.support.clock import MovingClock
 from tests.support.server import LiveServer, live_server
+
+FIGURES = "figures"
+EXPLORED = "explored"
 
 
 @pytest.fixture
@@ -29,3 +32,23 @@ def http(live: LiveServer) -> Iterator[httpx2.Client]:
     """A plain HTTP client for `live`."""
     with live.client() as client:
         yield client
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Figures that a run is about: they stand at the end of pytest's output, whichever process ran the test."""
+    return lambda text: request.node.user_properties.append((FIGURES, text))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have told; it travels with their reports, so it is there whichever process ran them."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    told = [(report.nodeid.rpartition("::")[2], *item) for report in reports for item in report.user_properties]
+    for test, name, value in told:
+        if name == FIGURES:
+            terminalreporter.write_line(f"{test}: {value}")
+    explored = [str(value) for _, name, value in told if name == EXPLORED]
+    if explored:
+        terminalreporter.write_sep("=", "what the explorer of rotation saw")
+    for line in explored:
+        terminalreporter.write_line(line)

@@ -16,7 +16,12 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol
 
 MATURITY_IN_OVERLAPS: Final = 4
-"""How many overlaps a token must be old to be ripe. Proved by the explorer in tests/: at 3 an honest session ends."""
+"""
+How many overlaps a token must be old to be ripe.
+
+The explorer in tests/rotation proves 4: where a request and its answer may *each* live just under an overlap, an honest
+session ends at 3. (Where the two together live shorter than an overlap, 3 would do.)
+"""
 
 MAX_DECISIONS: Final = 3
 """How often a store decides anew when a row changed between reading and writing it, before it answers 503."""
