@@ -67,5 +67,12 @@ def oauth_error(refused: OAuthRefused) -> Response:
     return json_answer(answer, status=refused.status, headers=(("Pragma", "no-cache"), *refused.headers))
 
 
+def oauth_problem(problem: ProblemAnswer) -> Response:
+    """A problem in the shape that OAuth clients expect: they read `error`, and know no problem documents."""
+    faults = {500: "server_error", 503: "temporarily_unavailable"}
+    error = faults.get(problem.status, "invalid_request")
+    return oauth_error(OAuthRefused(error, problem.detail, status=problem.status, headers=problem.headers))
+
+
 def _add(response: Response, headers: Iterable[tuple[str, str]]) -> None:
     response.raw_headers.extend((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers)

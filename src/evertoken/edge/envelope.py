@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
 
-from evertoken.edge.answers import Refused, empty, problem_answer
+from evertoken.edge.answers import OAuthRefused, Refused, empty, oauth_error, oauth_problem, problem_answer
 from evertoken.edge.metrics import Metrics
 from evertoken.edge.origin_check import OriginCheck
 from evertoken.errors import TemporarilyUnavailable
@@ -125,22 +125,28 @@ def _preflight(scope: Scope, *, allowed: bool) -> Response | None:
 
 
 def _as_answer(error: Exception, scope: Scope) -> Response:
+    """An error in the shape that the callers of this path read."""
+    if isinstance(error, OAuthRefused):
+        return oauth_error(error)
+    problem = _as_problem(error, scope)
+    return oauth_problem(problem) if scope["path"].startswith("/oauth/") else problem_answer(problem)
+
+
+def _as_problem(error: Exception, scope: Scope) -> ProblemAnswer:
     """What a caller is told of an error: what to do, nothing of our insides."""
     match error:
         case Refused():
-            return problem_answer(error.problem)
+            return error.problem
         case TemporarilyUnavailable():
             _log.warning("unavailable: %s", error)
             retry = (("Retry-After", str(error.retry_after_seconds)),)
-            return problem_answer(ProblemAnswer(503, "unavailable", "A fault of ours; you are still signed in.", retry))
+            return ProblemAnswer(503, "unavailable", "A fault of ours; you are still signed in.", retry)
         case HTTPException(status_code=404):
-            return problem_answer(ProblemAnswer(404, "not_found", "See /openapi.json for what there is."))
+            return ProblemAnswer(404, "not_found", "See /openapi.json for what there is.")
         case HTTPException(status_code=405):
             allow = (("Allow", (error.headers or {}).get("Allow", "")),)
-            return problem_answer(ProblemAnswer(405, "method_not_allowed", f"Use {allow[0][1]}.", allow))
+            return ProblemAnswer(405, "method_not_allowed", f"Use {allow[0][1]}.", allow)
         case _:
             incident = f"urn:uuid:{uuid.uuid4()}"
             _log.error("unexpected error on %s", scope["path"], exc_info=error, extra={"incident": incident})
-            return problem_answer(
-                ProblemAnswer(500, "internal", "It is in our log under this instance.", instance=incident)
-            )
+            return ProblemAnswer(500, "internal", "It is in our log under this instance.", instance=incident)

@@ -1,8 +1,6 @@
 """The OAuth endpoints, for generic clients: token (refresh_token grant), revoke, introspect, metadata, JWKS."""
 
 import base64
-import binascii
-from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -11,18 +9,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from evertoken.accounts.clients import Client, is_secret_of
-from evertoken.edge.answers import OAuthRefused, Refused, empty, json_answer, oauth_error
+from evertoken.edge.answers import OAuthRefused, empty, json_answer
 from evertoken.edge.requests import media_type, read_body
 from evertoken.edge.services import Services
-from evertoken.errors import TemporarilyUnavailable, TokenError
+from evertoken.errors import TokenError
 from evertoken.secret import Secret
-from evertoken.sessions.model import Caller, RotationRequest, session_id_bytes, session_id_text
+from evertoken.sessions.model import session_id_bytes, session_id_text
 from evertoken.sessions.rotation import Outcome
 from evertoken.sessions.service import Granted, Stale
 from evertoken.tokens import refresh_token
 from evertoken.tokens.claims import AccessTokenClaims
 from evertoken.tokens.refresh_token import Delivery, RefreshToken
-from evertoken.wire.answers import TokenAnswer
+from evertoken.wire.answers import BEARER, TokenAnswer
 from evertoken.wire.forms import FormMisused, parse_form
 
 Form = dict[str, str]
@@ -30,9 +28,16 @@ Form = dict[str, str]
 _INVALID_GRANT = "The refresh token is invalid, expired or revoked."
 """One description for all: it must not tell which (RFC 6749 §5.2)."""
 
+_GOOD = frozenset({Outcome.REISSUE, Outcome.EARLY, Outcome.ADVANCE})
+"""What a refresh token is good for. A STALE one will never be good again, even if its session lives."""
+
 
 class OAuthRoutes:
-    """The routes. First-party sessions carry no scopes, so none can be asked for."""
+    """
+    The routes. First-party sessions carry no scopes, so none can be asked for.
+
+    Whatever is raised here, the envelope answers in the shape of RFC 6749 §5.2: never a problem, never 422.
+    """
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -40,9 +45,9 @@ class OAuthRoutes:
     def routes(self) -> list[Route]:
         """The hot one first."""
         return [
-            Route("/oauth/token", _oauth(self.token), methods=["POST"]),
-            Route("/oauth/introspect", _oauth(self.introspect), methods=["POST"]),
-            Route("/oauth/revoke", _oauth(self.revoke), methods=["POST"]),
+            Route("/oauth/token", self.token, methods=["POST"]),
+            Route("/oauth/introspect", self.introspect, methods=["POST"]),
+            Route("/oauth/revoke", self.revoke, methods=["POST"]),
             Route("/.well-known/jwks.json", self.jwks, methods=["GET"]),
             Route("/.well-known/oauth-authorization-server", self.metadata, methods=["GET"]),
             Route("/.well-known/openid-configuration", self.metadata, methods=["GET"]),
@@ -98,7 +103,7 @@ class OAuthRoutes:
     async def introspect(self, request: Request) -> Response:
         """Whether a token is good now (RFC 7662); for confidential clients only."""
         form = await self._form(request)
-        if await self._authenticated(request, form) is None:
+        if await self._authenticated(*_claimed(request, form)) is None:
             raise _invalid_client("Authenticate: see evertoken clients add.")
         text = form.get("token")
         if text is None:
@@ -148,31 +153,17 @@ class OAuthRoutes:
         Raises:
             OAuthRefused: 401 where a secret is wrong, or is missing for a client that has one.
         """
-        client = await self._authenticated(request, form)
-        if client is not None:
-            return client.id
-        claimed = form.get("client_id")
-        if claimed is not None and await self._services.store.find_client(claimed) is not None:
-            raise _invalid_client("This client has a secret; authenticate with it.")
-        return claimed
+        claimed, secret = _claimed(request, form)
+        client = await self._authenticated(claimed, secret)
+        return claimed if client is None else client.id
 
-    async def _authenticated(self, request: Request, form: Form) -> Client | None:
-        """The client whose secret came along; None where none did."""
-        headers = request.headers.getlist("authorization")
-        basic = [header for header in headers if header[:6].lower() == "basic "]
-        if (basic and "client_secret" in form) or len(headers) > 1:
-            raise OAuthRefused("invalid_request", "Authenticate in one way only.")
-        if basic:
-            client_id, secret = _basic(basic[0])
-            if form.get("client_id", client_id) != client_id:
-                raise OAuthRefused("invalid_request", "client_id is not the one that authenticates.")
-        elif "client_secret" in form:
-            client_id, secret = form.get("client_id", ""), form["client_secret"]
-        else:
-            return None
-        client = await self._services.store.find_client(client_id)
+    async def _authenticated(self, claimed: str | None, secret: str) -> Client | None:
+        """The confidential client that this is; None where the name is a public client's, or there is none."""
+        client = None if claimed is None else await self._services.store.find_client(claimed)
         if client is None and not secret:
-            return None  # a public client that fills in the header all the same, with an empty secret
+            return None
+        if client is not None and not secret:
+            raise _invalid_client("This client has a secret; authenticate with it.")
         if client is None or not is_secret_of(client, Secret(secret)):
             raise _invalid_client("The client or its secret is wrong.")
         return client
@@ -208,13 +199,12 @@ class OAuthRoutes:
         record = None if claims is None else await self._services.store.find(session_id_bytes(claims.sid) or b"")
         if claims is None or record is None or record.ended(now_ms=self._services.clock()) is not None:
             return {"active": False}
-        return {"active": True, "token_type": "Bearer", **claims.to_payload()}
+        return {**claims.to_payload(), "active": True, "token_type": BEARER}
 
     async def _introspected_refresh(self, token: RefreshToken) -> dict[str, Any]:
-        store = self._services.store
-        outcome = await store.judge(RotationRequest(token, Caller()))
-        record = await store.find(token.session_id)
-        if record is None or outcome in (Outcome.GONE, Outcome.REPLAY):
+        outcome = await self._services.sessions.judge(token)
+        record = await self._services.store.find(token.session_id)
+        if record is None or outcome not in _GOOD:
             return {"active": False}
         return {
             "active": True,
@@ -226,32 +216,11 @@ class OAuthRoutes:
         }
 
 
-def _oauth(route: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Answer errors as OAuth clients expect them: never a problem document, never 422."""
-
-    async def answered(request: Request) -> Response:
-        try:
-            return await route(request)
-        except OAuthRefused as refused:
-            return oauth_error(refused)
-        except Refused as refused:
-            problem = refused.problem
-            return oauth_error(
-                OAuthRefused("invalid_request", problem.detail, status=problem.status, headers=problem.headers)
-            )
-        except TemporarilyUnavailable as error:
-            retry = (("Retry-After", str(error.retry_after_seconds)),)
-            return oauth_error(
-                OAuthRefused("temporarily_unavailable", "Try again in a moment.", status=503, headers=retry)
-            )
-
-    return answered
-
-
 def _token_answer(granted: Granted) -> Response:
     return json_answer(
         TokenAnswer(
             access_token=granted.access_token,
+            token_type=BEARER,
             expires_in=granted.expires_in,
             refresh_token=granted.refresh_token,
             refresh_token_expires_in=granted.refresh_expires_in,
@@ -261,11 +230,25 @@ def _token_answer(granted: Granted) -> Response:
     )
 
 
+def _claimed(request: Request, form: Form) -> tuple[str | None, str]:
+    """The client that the caller says it is, and its secret; empty where it sent none, or fills in the empty one."""
+    headers = request.headers.getlist("authorization")
+    basic = [header for header in headers if header[:6].lower() == "basic "]
+    if (basic and "client_secret" in form) or len(headers) > 1:
+        raise OAuthRefused("invalid_request", "Authenticate in one way only.")
+    if not basic:
+        return form.get("client_id"), form.get("client_secret", "")
+    client_id, secret = _basic(basic[0])
+    if form.get("client_id", client_id) != client_id:
+        raise OAuthRefused("invalid_request", "client_id is not the one that authenticates.")
+    return client_id or None, secret
+
+
 def _basic(header: str) -> tuple[str, str]:
     """Client id and secret, each form-encoded inside (RFC 6749 §2.3.1)."""
     try:
         text = base64.b64decode(header[6:].strip(), validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:  # not base64, not ASCII before it, or not UTF-8 behind it
         raise _invalid_client("The Authorization header is not Basic credentials.") from error
     client_id, _, secret = text.partition(":")
     return unquote_plus(client_id), unquote_plus(secret)

@@ -75,8 +75,16 @@ class SignedInUser:
 class AccountsElsewhere(Protocol):
     """Users in the host application's own table, as a refresh needs them; what it says may be 2 s old."""
 
-    async def state_of(self, session_id: bytes) -> AccountState:
-        """The user's state, disabled where there is no such user; TemporarilyUnavailable when it cannot be told."""
+    async def state_of(self, session_id: bytes, *, anew: bool = False) -> AccountState:
+        """
+        The user's state, disabled where there is no such user.
+
+        Args:
+            anew: Ask the application, whatever is remembered.
+
+        Raises:
+            TemporarilyUnavailable: it cannot be told.
+        """
 
 
 class SessionService:
@@ -158,8 +166,7 @@ class SessionService:
         Raises:
             TemporarilyUnavailable: the store, or a hook, could not; nobody is signed out, try again.
         """
-        account = None if self._accounts is None else await self._accounts.state_of(token.session_id)
-        result = await self._commits.submit(RotationRequest(token, caller, client_id, account))
+        result = await self._decided(token, caller, client_id)
         self._on_outcome("heal" if result.healed else result.outcome.value)
         if result.event is not None:
             self._hub.publish((result.event,))
@@ -168,6 +175,29 @@ class SessionService:
         if result.outcome in (Outcome.GONE, Outcome.REPLAY):
             return Over(result.reason or Reason.UNKNOWN)
         return self._granted(token, result)
+
+    async def _decided(self, token: RefreshToken, caller: Caller, client_id: str | None) -> RotationResult:
+        """
+        The store's decision, with the state of the user where users live elsewhere.
+
+        What is remembered of a user may be older than the sign-in that this session began with; nobody is signed out
+        by it. GONE has no effect, so it can be decided anew.
+        """
+        if self._accounts is None:
+            return await self._commits.submit(RotationRequest(token, caller, client_id))
+        known = await self._accounts.state_of(token.session_id)
+        result = await self._commits.submit(RotationRequest(token, caller, client_id, known))
+        if result.reason not in (Reason.PASSWORD_CHANGED, Reason.ACCOUNT_DISABLED):
+            return result
+        account = await self._accounts.state_of(token.session_id, anew=True)
+        if account == known:
+            return result
+        return await self._commits.submit(RotationRequest(token, caller, client_id, account))
+
+    async def judge(self, token: RefreshToken) -> Outcome:
+        """What `refresh` would decide now, without any effect."""
+        account = None if self._accounts is None else await self._accounts.state_of(token.session_id)
+        return await self._store.judge(RotationRequest(token, Caller(), account=account))
 
     def _granted(self, token: RefreshToken, result: RotationResult) -> Granted:
         subject = Subject(

@@ -4,11 +4,12 @@ What evertoken says: token answers (RFC 6749 §5.1), problems (RFC 9457) and OAu
 Structs, so that one definition renders the answer and documents it in the OpenAPI description.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 TokenType = Literal["Bearer"]
+BEARER: Final[TokenType] = "Bearer"
 Code = Annotated[str, msgspec.Meta(description="Stable; programs go by this, people by title and detail.")]
 Instant = Annotated[int, msgspec.Meta(description="NumericDate: seconds since the epoch (RFC 7519 §2).")]
 
@@ -22,7 +23,7 @@ class TokenAnswer(msgspec.Struct, omit_defaults=True, kw_only=True):
     """
 
     access_token: str
-    token_type: TokenType = msgspec.field(default="Bearer")
+    token_type: TokenType  # no default: one that is left out breaks RFC 6749 §5.1
     expires_in: int | float
     refresh_token: str | None = None
     refresh_token_expires_in: int | None = None

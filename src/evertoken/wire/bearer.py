@@ -10,15 +10,17 @@ class BearerMisused(Exception):
     """The request carries credentials in a way that RFC 6750 §3.1 calls invalid_request; answer 400."""
 
 
-def parse(authorization: Sequence[str]) -> str | None:
+def parse(authorization: Sequence[str], *, query: bytes = b"") -> str | None:
     """
     The access token of a request, or None when it brought none of the Bearer scheme.
 
     Args:
         authorization: Every Authorization header of the request, in order.
+        query: The query of the URL. A token there is never taken (RFC 9700 §4.3.2).
 
     Raises:
-        BearerMisused: more than one Authorization header, or `Bearer` without exactly one token after it.
+        BearerMisused: more than one Authorization header, `Bearer` without exactly one token after it, or a second
+            token in the URL.
     """
     if not authorization:
         return None
@@ -30,6 +32,8 @@ def parse(authorization: Sequence[str]) -> str | None:
     token = token.strip(" ")
     if not token or " " in token or not token.isascii():
         raise BearerMisused("the Authorization header must be: Bearer, a space, one token")
+    if b"access_token" in query and any(field.partition(b"=")[0] == b"access_token" for field in query.split(b"&")):
+        raise BearerMisused("a token in the header and another in the URL")
     return token
 
 

@@ -89,7 +89,7 @@ def token_misused() -> ProblemAnswer:
     return ProblemAnswer(
         400,
         "invalid_request",
-        "Send one Authorization header: Bearer, a space, one token.",
+        "Send one access token, in one Authorization header: Bearer, a space, the token.",
         (("WWW-Authenticate", bearer.challenge("invalid_request")),),
     )
 
