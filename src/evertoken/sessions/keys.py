@@ -112,7 +112,8 @@ class KeyKeeper:
         if self._stored:
             await self.rotate(now_ms=now_ms)
             return
-        first = KeyRecord(SigningKey.generate(self._algorithm), now_ms, None)
+        # Not from now on: where this machine's clock is set back, there must still be a key that signs.
+        first = KeyRecord(SigningKey.generate(self._algorithm), 0, None)
         await self._store.add_first_key(self._stored_form(first))
         await self.reload()
 

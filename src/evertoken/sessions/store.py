@@ -1,6 +1,6 @@
 """
 What a session store MUST do. The contract stands beside its consumer; implementations live in `stores/`, and
-`tests/stores/compliance.py` holds every one of them to it.
+`tests/stores/compliance/` holds every one of them to it.
 
 Every method either commits and returns, or raises `StoreUnavailable` and has changed nothing that it tells of.
 Outcomes are returned, never raised: an exception inside a transaction would undo the revocation it reports.

@@ -1,6 +1,7 @@
 """Opening the database file: pragmas, migrations, and telling our file from another's."""
 
 import contextlib
+import functools
 import os
 import sqlite3
 from importlib import resources
@@ -12,10 +13,11 @@ APPLICATION_ID = 0x45565254  # "EVRT", in the file's header, so that `file` and 
 LOCK_WAIT_SECONDS = 5.0
 
 
-def migrations() -> list[str]:
+@functools.cache
+def migrations() -> tuple[str, ...]:
     """The scripts in order; a database at version n has run the first n."""
     folder = resources.files("evertoken.stores.sqlite").joinpath("migrations")
-    return [entry.read_text("utf-8") for entry in sorted(folder.iterdir(), key=lambda e: e.name)]
+    return tuple(entry.read_text("utf-8") for entry in sorted(folder.iterdir(), key=lambda e: e.name))
 
 
 def prepare(path: Path) -> None:
@@ -76,15 +78,13 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         StoreUnavailable: the file is gone or cannot be opened. It is never created here: an empty database in
             place of a lost one would sign everybody out.
     """
-    try:
-        connection = _connect(path)
+    return _open(
+        path,
         # WAL with FULL: the log is synced at every commit (NORMAL would lose acknowledged commits at a power cut).
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA journal_size_limit = 67108864")
-        connection.execute("PRAGMA busy_timeout = 0")  # the worker waits for the lock itself, more fairly
-    except sqlite3.Error as error:
-        raise StoreUnavailable(f"the database cannot be opened: {error}") from error
-    return connection
+        "PRAGMA synchronous = FULL",
+        "PRAGMA journal_size_limit = 67108864",
+        "PRAGMA busy_timeout = 0",  # the worker waits for the lock itself, more fairly
+    )
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
@@ -94,13 +94,40 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     Raises:
         StoreUnavailable: as for writing.
     """
+    return _open(path, "PRAGMA query_only = ON")
+
+
+def _open(path: Path, *pragmas: str) -> sqlite3.Connection:
+    if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        # SQLite would open it for reading, and make a log beside it that may not be written either, ever.
+        raise StoreUnavailable("the database file may not be written")
+    connection: sqlite3.Connection | None = None
     try:
         connection = _connect(path)
-        connection.execute("PRAGMA query_only = ON")
-    except sqlite3.Error as error:
+        _check_ours(connection)
+        connection.execute("PRAGMA journal_mode = WAL")  # a restored backup may have another (VACUUM INTO sees to it)
+        for pragma in pragmas:
+            connection.execute(pragma)
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # reads the file, which opens its log
+    except (sqlite3.Error, StoreUnavailable) as error:
+        if connection is not None:
+            connection.close()
         raise StoreUnavailable(f"the database cannot be opened: {error}") from error
-    connection.execute(f"PRAGMA busy_timeout = {int(LOCK_WAIT_SECONDS * 1000)}")
     return connection
+
+
+def rewrite_version(connection: sqlite3.Connection) -> None:
+    """Write the schema version that is there: proof that the disk takes a write, which the lock alone is not."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    connection.execute(f"PRAGMA user_version = {version}")
+
+
+def _check_ours(connection: sqlite3.Connection) -> None:
+    """Refuse what was put in place of the database while we ran; nothing is written to it, not even a log."""
+    owner = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if (owner, version) != (APPLICATION_ID, len(migrations())):
+        raise StoreUnavailable("the file is no database of this evertoken: restart to bring an older one up to date")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

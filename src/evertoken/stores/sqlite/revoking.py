@@ -26,7 +26,7 @@ def revoke(
     )
     if ended.rowcount == 0:
         return False
-    connection.execute("INSERT INTO revocations (session_id, at_ms) VALUES (?, ?)", (session_id, now_ms))
+    _announce(connection, (session_id,), now_ms)
     return True
 
 
@@ -40,8 +40,19 @@ def revoke_all(
         (now_ms, reason.value, user_id, keep),
     )
     session_ids = tuple(row[0] for row in ended.fetchall())
+    _announce(connection, session_ids, now_ms)
+    return session_ids
+
+
+def _announce(connection: sqlite3.Connection, session_ids: tuple[bytes, ...], now_ms: int) -> None:
+    """
+    Tell the guards.
+
+    The numbers follow the clock: counted from 1, they would begin again below the guards' cursors once an older backup
+    is restored, and the guards would miss what is revoked then.
+    """
     connection.executemany(
-        "INSERT INTO revocations (session_id, at_ms) VALUES (?, ?)",
+        "INSERT INTO revocations (seq, session_id, at_ms) VALUES"
+        " (max(?2 * 1000, 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'revocations'), 0)), ?1, ?2)",
         [(session_id, now_ms) for session_id in session_ids],
     )
-    return session_ids

@@ -90,7 +90,9 @@ def rotate(
 def judge(connection: sqlite3.Connection, now_ms: int, request: RotationRequest, policy: RotationPolicy) -> Outcome:
     """What `rotate` would decide, without any effect."""
     found = connection.execute(_SELECT, (request.token.session_id,)).fetchone()
-    row = None if found is None else read_row(found, request)[0]
+    row, _, client_id, _ = (None, "", "", "") if found is None else read_row(found, request)
+    if request.client_id not in (None, client_id):
+        return Outcome.GONE
     return decide(row, request.token, now_ms=now_ms, policy=policy).outcome
 
 

@@ -83,16 +83,15 @@ def create(
 
 
 def _make_room(connection: sqlite3.Connection, now_ms: int, new: NewSession, cap: int) -> Ended:
-    """End the session that this sign-in replaces, and the least recently used ones above the cap."""
-    endings = []
+    """End the session that this sign-in replaces, then the least recently used ones above the cap."""
+    ended = []
     if new.replaces is not None:
-        endings.append((new.replaces, Reason.SIGNED_OUT))
+        ended.append(end(connection, now_ms, new.replaces, Reason.SIGNED_OUT, new.caller))
     above = connection.execute(
         f"SELECT id FROM sessions WHERE user_id = ?2 AND {_LIVE} ORDER BY refreshed_at_ms DESC LIMIT -1 OFFSET ?3",
         (now_ms, new.user_id, max(cap - 1, 0)),
     )
-    endings += [(row[0], Reason.REVOKED) for row in above.fetchall()]
-    ended = [end(connection, now_ms, session_id, reason, new.caller) for session_id, reason in endings]
+    ended += [end(connection, now_ms, row[0], Reason.REVOKED, new.caller) for row in above.fetchall()]
     return Ended(
         tuple(session_id for one in ended for session_id in one.session_ids),
         now_ms,

@@ -22,7 +22,7 @@ from evertoken.sessions.model import (
 )
 from evertoken.sessions.rotation import Outcome, Reason, RotationPolicy
 from evertoken.stores.sqlite import events, rotation, sessions, tables
-from evertoken.stores.sqlite.connection import prepare
+from evertoken.stores.sqlite.connection import prepare, rewrite_version
 from evertoken.stores.sqlite.sweeping import Sweeper
 from evertoken.stores.sqlite.worker import Worker
 
@@ -68,8 +68,8 @@ class SqliteStore:
         self._reader.close()
 
     async def ping(self) -> None:
-        """Take the write lock and let go: raises StoreUnavailable when a sign-in could not be stored now."""
-        await self._writer.run(lambda connection, _: connection.execute("SELECT 1").fetchone())
+        """Commit a write that changes nothing: raises StoreUnavailable when a sign-in could not be stored now."""
+        await self._writer.run(lambda connection, _: rewrite_version(connection))
 
     # Sessions
 
@@ -151,8 +151,8 @@ class SqliteStore:
             lambda connection, _: tables.replace_hash(connection, user_id, old_hash, new_hash)
         )
 
-    async def set_enabled(self, user_id: str) -> bool:
-        return await self._writer.run(lambda connection, _: tables.set_enabled(connection, user_id))
+    async def enable(self, user_id: str, caller: Caller) -> bool:
+        return await self._writer.run(lambda connection, now_ms: tables.enable(connection, now_ms, user_id, caller))
 
     async def set_roles(self, user_id: str, roles: tuple[str, ...]) -> bool:
         return await self._writer.run(lambda connection, _: tables.set_roles(connection, user_id, roles))
@@ -187,3 +187,6 @@ class SqliteStore:
 
     async def attempt_succeeded(self, keys: AttemptKeys, limits: Limits) -> None:
         await self._writer.run(lambda connection, now_ms: tables.attempt_succeeded(connection, now_ms, keys, limits))
+
+    async def attempt_withdrawn(self, keys: AttemptKeys, limits: Limits) -> None:
+        await self._writer.run(lambda connection, _: tables.attempt_withdrawn(connection, keys, limits))

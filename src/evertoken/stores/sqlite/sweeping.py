@@ -25,7 +25,7 @@ class Sweeper:
             + _delete(
                 connection,
                 "throttle",
-                "last_failure_at_ms < ?1 AND coalesce(last_success_at_ms, 0) < ?1",
+                "max(last_failure_at_ms, coalesce(last_success_at_ms, 0)) < ?1",  # as the index has it
                 now_ms - KEPT_AFTER_END_MS,
             )
             + _delete(connection, "signing_keys", "verifies_until_ms < ?1", now_ms - KEPT_AFTER_END_MS)

@@ -6,10 +6,12 @@ from typing import Any
 
 from evertoken.accounts.clients import Client
 from evertoken.accounts.sign_in import AttemptKeys
-from evertoken.accounts.throttle import Bucket, Kind, Limits, Verdict, after_attempt, after_success, decide
+from evertoken.accounts.throttle import Bucket, Kind, Limit, Limits, Verdict, after_attempt, after_success, decide
 from evertoken.accounts.usernames import username_key
 from evertoken.accounts.users import User, UsernameTaken
 from evertoken.sessions.keys import StoredKey
+from evertoken.sessions.model import Caller, Event, EventKind
+from evertoken.stores.sqlite import events
 from evertoken.stores.sqlite.rotation import parse_roles
 
 KNOWN_FOR_MS = 30 * 24 * 3600 * 1000
@@ -61,9 +63,17 @@ def replace_hash(connection: sqlite3.Connection, user_id: str, old_hash: str, ne
     return replaced.rowcount == 1
 
 
-def set_enabled(connection: sqlite3.Connection, user_id: str) -> bool:
+def enable(connection: sqlite3.Connection, now_ms: int, user_id: str, caller: Caller) -> bool:
     """Let a disabled user sign in again; the sessions that were ended stay ended."""
-    return connection.execute("UPDATE users SET disabled = 0 WHERE id = ?", (user_id,)).rowcount == 1
+    enabled = connection.execute(
+        "UPDATE users SET disabled = 0 WHERE id = ? AND disabled = 1 RETURNING username", (user_id,)
+    ).fetchone()
+    if enabled is None:
+        return False
+    events.insert(
+        connection, Event(EventKind.ACCOUNT_ENABLED, now_ms, user_id=user_id, username=enabled[0], caller=caller)
+    )
+    return True
 
 
 def set_roles(connection: sqlite3.Connection, user_id: str, roles: tuple[str, ...]) -> bool:
@@ -82,8 +92,11 @@ def list_keys(connection: sqlite3.Connection) -> list[StoredKey]:
 
 
 def add_first_key(connection: sqlite3.Connection, key: StoredKey) -> bool:
-    """Store a key unless one that can sign is there."""
-    if connection.execute("SELECT 1 FROM signing_keys WHERE verifies_until_ms IS NULL").fetchone() is not None:
+    """Store a key unless one of its algorithm that can sign is there."""
+    found = connection.execute(
+        "SELECT 1 FROM signing_keys WHERE verifies_until_ms IS NULL AND algorithm = ?", (key.algorithm,)
+    )
+    if found.fetchone() is not None:
         return False
     save_keys(connection, [key])
     return True
@@ -148,12 +161,22 @@ def attempt_succeeded(connection: sqlite3.Connection, now_ms: int, keys: Attempt
     """Take the counted failure back, clear the account, remember the pair."""
     _save_bucket(connection, keys[Kind.PAIR], None, now_ms)
     connection.execute("DELETE FROM throttle WHERE key = ?", (keys[Kind.ACCOUNT],))
-    bucket, _ = _bucket(connection, keys[Kind.ADDRESS])
-    left = None if bucket is None else after_success(bucket, limit=limits.address)
-    if left is None:
-        connection.execute("DELETE FROM throttle WHERE key = ?", (keys[Kind.ADDRESS],))
+    _forgive(connection, keys[Kind.ADDRESS], limits.address)
+
+
+def attempt_withdrawn(connection: sqlite3.Connection, keys: AttemptKeys, limits: Limits) -> None:
+    """Take the counted failure back from every bucket."""
+    for kind, key in keys.items():
+        _forgive(connection, key, limits.of(kind))
+
+
+def _forgive(connection: sqlite3.Connection, key: bytes, limit: Limit) -> None:
+    bucket, last_success_at_ms = _bucket(connection, key)
+    left = None if bucket is None else after_success(bucket, limit=limit)
+    if left is None and last_success_at_ms is None:
+        connection.execute("DELETE FROM throttle WHERE key = ?", (key,))
     else:
-        _save_bucket(connection, keys[Kind.ADDRESS], left, None)
+        _save_bucket(connection, key, left, last_success_at_ms)
 
 
 def _bucket(connection: sqlite3.Connection, key: bytes) -> tuple[Bucket | None, int | None]:

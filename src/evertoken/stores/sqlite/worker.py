@@ -7,7 +7,6 @@ waiting when a commit ends goes together into the next. If that commit fails, ev
 
 import asyncio
 import contextlib
-import os
 import queue
 import sqlite3
 import threading
@@ -20,6 +19,7 @@ from typing import Any, Generic, TypeVar
 from evertoken.clock import Clock, monotonic_seconds
 from evertoken.errors import StoreUnavailable
 from evertoken.stores.sqlite.connection import LOCK_WAIT_SECONDS, open_for_reading, open_for_writing
+from evertoken.stores.sqlite.file import DatabaseFile
 
 T = TypeVar("T")
 WriteWork = Callable[[sqlite3.Connection, int], T]
@@ -45,40 +45,6 @@ _Answer = tuple[_Job[Any], Any, BaseException | None]
 """A job, what it returned, and what it raised instead."""
 
 
-class _File:
-    """One connection to a database file, opened anew when the file was replaced or an error made it doubtful."""
-
-    def __init__(self, path: Path, opener: Callable[[Path], sqlite3.Connection]) -> None:
-        self._path = path
-        self._opener = opener
-        self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
-
-    def connection(self) -> sqlite3.Connection:
-        """
-        The connection, to the file that has the name now.
-
-        A deleted file lives on unseen while it is open: commits to it would be acknowledged and lost.
-        """
-        try:
-            found = os.stat(self._path)  # noqa: PTH116 - Path.stat costs three times as much, at every commit
-        except OSError as error:
-            self.close()
-            raise StoreUnavailable("the database file is gone") from error
-        identity = (found.st_dev, found.st_ino)
-        if self._connection is None or identity != self._identity:
-            self.close()
-            self._connection = self._opener(self._path)
-            self._identity = identity
-        return self._connection
-
-    def close(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
-        self._connection = None
-
-
 class Worker:
     """
     One thread with one connection, and a queue in front of it.
@@ -91,7 +57,7 @@ class Worker:
     def __init__(self, path: Path, *, clock: Clock, writes: bool) -> None:
         self._clock = clock
         self._writes = writes
-        self._file = _File(path, open_for_writing if writes else open_for_reading)
+        self._file = DatabaseFile(path, open_for_writing if writes else open_for_reading)
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._loop, name=f"sqlite-{'write' if writes else 'read'}", daemon=True)
         self._started = False
@@ -141,7 +107,7 @@ class Worker:
                     batch.append(job)
             self._settle(batch)
             if stopping:
-                self._file.close()
+                self._file.forget()
                 return
 
     def _settle(self, batch: list[_Job[Any]]) -> None:
@@ -171,7 +137,8 @@ class Worker:
         _begin(connection)
         try:
             now_ms = self._clock()
-            answers = [_run_one(connection, job, now_ms) for job in batch]
+            now = monotonic_seconds()  # anew: the lock may have been long in coming
+            answers = [_run_one(connection, job, now_ms) for job in batch if job.give_up_at > now]
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):

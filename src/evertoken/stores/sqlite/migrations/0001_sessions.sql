@@ -61,7 +61,7 @@ CREATE TABLE events (
   detail                 TEXT NOT NULL
 ) STRICT;
 CREATE INDEX events_of_session ON events (session_id) WHERE session_id IS NOT NULL;
-CREATE INDEX events_by_age ON events (last_at_ms);
+CREATE INDEX events_by_age ON events (last_at_ms) WHERE session_id IS NULL;
 
 CREATE TABLE signing_keys (
   kid                    TEXT PRIMARY KEY,
@@ -84,4 +84,4 @@ CREATE TABLE throttle (
   last_failure_at_ms     INTEGER NOT NULL,
   last_success_at_ms     INTEGER
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX throttle_by_age ON throttle (last_failure_at_ms);
+CREATE INDEX throttle_by_age ON throttle (max(last_failure_at_ms, coalesce(last_success_at_ms, 0)));

@@ -1,0 +1,107 @@
+"""The SQLite store, held to the contract of every store."""
+
+import asyncio
+
+from evertoken.sessions.rotation import Outcome
+from evertoken.stores.sqlite.sweeping import Sweeper
+from evertoken.tokens.refresh_token import child_of
+from tests.stores.compliance.accounts import AccountsAndEpochs
+from tests.stores.compliance.agreement import Agreement
+from tests.stores.compliance.attempts import Attempts
+from tests.stores.compliance.audit import AuditAndRevocations
+from tests.stores.compliance.bench import ACCESS_LIFETIME_MS, RIPE, refresh, signed_in, succeed
+from tests.stores.compliance.endings import SignInsAndEndings
+from tests.stores.compliance.keys_clients import KeysAndClients
+from tests.stores.compliance.rotation import Rotation
+from tests.stores.compliance.sweeping import Sweeping
+from tests.stores.compliance.users_joined import UsersInTheSameStep
+from tests.stores.sqlite_bench import SqliteBench
+
+
+class TestAgreement(Agreement):
+    """Rotation as one conditional UPDATE."""
+
+
+class TestRotation(Rotation):
+    """Refreshes."""
+
+    async def test_ten_thousand_successions_of_one_session_take_no_more_room_than_one(self, bench: SqliteBench) -> None:
+        """A session that has been refreshed ten thousand times is one row of the same size."""
+        store, clock = bench.open(), bench.clock
+        token = await signed_in(store, clock)
+        for _ in range(20):
+            token = await succeed(store, clock, token)
+        rows, size = await bench.count_rows(), await self._size(bench)
+        ripe_ms = clock() - RIPE * 1000
+        for _ in range(100):
+            chain = [token := child_of(token, now_ms=ripe_ms) for _ in range(100)]
+            results = await asyncio.gather(*(refresh(store, one) for one in chain))
+            assert {result.outcome for result in results} == {Outcome.ADVANCE}
+        row = (await bench.read_rows([token.session_id]))[token.session_id]
+        assert (row.generation, row.current) == (10_020, token.tag)
+        assert (await bench.count_rows(), await self._size(bench)) == (rows, size)
+
+    @staticmethod
+    async def _size(bench: SqliteBench) -> int:
+        with bench.connection() as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return bench.path.stat().st_size
+
+
+class TestUsersInTheSameStep(UsersInTheSameStep):
+    """Users beside their sessions."""
+
+
+class TestSignInsAndEndings(SignInsAndEndings):
+    """Where sessions begin and end."""
+
+
+class TestAccountsAndEpochs(AccountsAndEpochs):
+    """Accounts."""
+
+
+class TestAttempts(Attempts):
+    """Throttling."""
+
+
+class TestKeysAndClients(KeysAndClients):
+    """Keys and clients."""
+
+
+class TestAuditAndRevocations(AuditAndRevocations):
+    """The trail and the feed."""
+
+
+class TestSweeping(Sweeping):
+    """What goes."""
+
+    async def test_a_step_does_not_grow_with_what_stays(self, bench: SqliteBench) -> None:
+        """Old sign-ins of living sessions and known addresses, however many, do not slow a step down."""
+        bench.open()
+        small = self._work_of_a_step(bench)
+        with bench.connection() as connection:
+            connection.executemany(
+                "INSERT INTO events (kind, at_ms, last_at_ms, session_id, address, device, detail)"
+                " VALUES ('sign_in', 0, 0, ?, '', '', '{}')",
+                [(number.to_bytes(16, "big"),) for number in range(5_000)],
+            )
+            connection.executemany(
+                "INSERT INTO throttle (key, failures, last_failure_at_ms, last_success_at_ms) VALUES (?, 0, 0, ?)",
+                [(number.to_bytes(16, "big"), bench.clock()) for number in range(5_000)],
+            )
+        assert self._work_of_a_step(bench) < small + 1_000
+
+    @staticmethod
+    def _work_of_a_step(bench: SqliteBench) -> int:
+        """How many instructions SQLite runs for one step, to the next ten."""
+        ran = 0
+
+        def count() -> None:
+            nonlocal ran
+            ran += 10
+
+        with bench.connection() as connection:
+            connection.set_progress_handler(count, 10)
+            assert Sweeper(access_lifetime_ms=ACCESS_LIFETIME_MS).step(connection, bench.clock()) == 0
+            connection.set_progress_handler(None, 0)
+        return ran
