@@ -2,8 +2,11 @@
 
 import contextlib
 import importlib
+import multiprocessing
 import os
 import secrets as random_source
+import signal
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +19,7 @@ from evertoken.accounts.throttle import DAY_MS, MINUTE_MS, SECOND_MS, Limit, Lim
 from evertoken.accounts.users import UserDirectory
 from evertoken.clock import Clock, system_clock
 from evertoken.edge import logs
-from evertoken.edge.accounts_elsewhere import RememberedAccounts
+from evertoken.edge.accounts_elsewhere import DirectoryElsewhere, RememberedAccounts
 from evertoken.edge.app import Lifespan, build_app
 from evertoken.edge.background import Background
 from evertoken.edge.envelope import Envelope
@@ -154,7 +157,9 @@ def build(
     hub, metrics = EventHub(), Metrics()
     _subscribe(hub, metrics, revoked, settings)
     directory: UserDirectory = (
-        _load("user_directory", settings.user_directory) if settings.user_directory else StoredUsers(store, hashing)
+        DirectoryElsewhere(_load("user_directory", settings.user_directory))
+        if settings.user_directory
+        else StoredUsers(store, hashing)
     )
     services = Services(
         settings=settings,
@@ -239,7 +244,21 @@ def worker_app() -> Any:
     """The application of a worker process, whose settings stand in its environment (`serve` puts them there)."""
     settings = load({}, os.environ)
     logs.configure(level=settings.log_level, as_json=settings.log_format == "json")
+    _stop_with_parent()
     return build(settings).app
+
+
+def _stop_with_parent() -> None:
+    """End this worker when its parent was killed: else it would serve on, and hold the port against the next server."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 def _refuse_ended(revoked: RevokedSessions) -> Hook:

@@ -1,4 +1,4 @@
-"""evertoken clients: the callers that may introspect tokens and follow revocations."""
+"""evertoken clients: the callers that may introspect tokens."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from evertoken.stores.sqlite.store import SqliteStore
 
 @click.group()
 def clients() -> None:
-    """The callers that may introspect tokens and follow revocations."""
+    """The callers that may introspect tokens."""
 
 
 @clients.command("add")

@@ -106,7 +106,7 @@ def _secrets(settings: Settings, secrets: SecretRing, sessions: dict[bytes, int]
     for number, secret in enumerate(secrets):
         count = sessions.get(secret.key_id, 0)
         role = "mints" if number == 0 else "verifies"
-        can_go = "; it can be removed" if number and not count else ""
+        can_go = "; unless it has just been added, it can be removed" if number and not count else ""
         yield Finding("secrets", f"number {number + 1} ({role}) holds {count} live sessions{can_go}")
     known = {secret.key_id for secret in secrets}
     lost = sum(count for key_id, count in sessions.items() if key_id not in known)

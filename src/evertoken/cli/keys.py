@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from evertoken.assembly import open_keys, open_secrets
-from evertoken.cli.options import store_only, with_store
+from evertoken.cli.options import every_setting, store_only, with_store
 from evertoken.cli.show import how_long, table, when
 from evertoken.clock import system_clock
 from evertoken.edge import parsing
@@ -32,7 +32,15 @@ def list_(**given: Any) -> None:
         for key in stored:
             until = "-" if key.verifies_until_ms is None else when(key.verifies_until_ms)
             state = _state(key.signs_from_ms, key.verifies_until_ms, now_ms, signs=key in due[-1:])
-            rows.append((key.kid, key.algorithm, state, when(key.signs_from_ms), until))
+            rows.append(
+                (
+                    key.kid,
+                    key.algorithm,
+                    state,
+                    "the first start" if key.signs_from_ms == 0 else when(key.signs_from_ms),
+                    until,
+                )
+            )
         table(("key", "algorithm", "state", "signs from", "verifies until"), rows)
 
     with_store(given, work)
@@ -40,14 +48,21 @@ def list_(**given: Any) -> None:
 
 @keys.command("rotate")
 @click.option("--announce", metavar="DURATION", help="How long to publish the new key before it signs (key_announce).")
-@store_only
+@every_setting
 def rotate(announce: str | None, **given: Any) -> None:
-    """Make a new key; it is announced now and signs once every guard can know it."""
+    """
+    Make a new key; it is announced now and signs once every guard can know it.
+
+    Run it with the server's own settings: its secret, algorithm and access lifetime count.
+    """
 
     async def work(store: SqliteStore, settings: Settings) -> None:
         keeper = open_keys(settings, store, open_secrets(settings))
         now_ms = system_clock()
         await keeper.start(now_ms=now_ms)
+        before = keeper.signing_key(now_ms=now_ms).algorithm
+        if before is not settings.algorithm:
+            click.echo(f"note: this changes the algorithm from {before} to {settings.algorithm}", err=True)
         announce_ms = milliseconds(_duration(announce) if announce else settings.key_announce)
         key = await keeper.rotate(now_ms=now_ms, announce_ms=announce_ms)
         click.echo(f"{key.kid} ({key.algorithm}) is published and signs in {how_long(announce_ms)}")

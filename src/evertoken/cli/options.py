@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 _CONFIG = click.option(
-    "--config", type=click.Path(dir_okay=False, path_type=Path), help="A TOML file with settings (EVERTOKEN_CONFIG)."
+    "--config", type=click.Path(readable=False, path_type=Path), help="A TOML file with settings (EVERTOKEN_CONFIG)."
 )
 
 

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from typing import Any
 
 import click
@@ -39,13 +41,15 @@ def serve(**given: Any) -> None:
 
 def run_server(settings: Settings) -> None:
     """
-    Serve until told to stop; Ctrl-C is a clean end.
+    Serve until told to stop; Ctrl-C and SIGTERM are clean ends.
 
     Raises:
         ConfigurationError: the server cannot start on these settings.
     """
     _try_out(settings)
     with contextlib.suppress(KeyboardInterrupt):
+        # A supervisor's SIGTERM is as clean an end as Ctrl-C: uvicorn raises it once more when it has stopped.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         if settings.workers == 1:
             uvicorn.Server(uvicorn_config(build(settings).app, settings)).run()
         else:
@@ -53,7 +57,34 @@ def run_server(settings: Settings) -> None:
                 config = uvicorn_config(
                     "evertoken.assembly:worker_app", settings, factory=True, workers=settings.workers
                 )
-                Multiprocess(config, sockets=[config.bind_socket()]).run()
+                _Workers(config, sockets=[config.bind_socket()]).run()
+
+
+class _Workers(Multiprocess):
+    """
+    The workers of a server. SIGINT waits while one is started, and the worker never gets it.
+
+    Ctrl-C reaches every process of a terminal: a worker that was still importing would die of it with a traceback.
+    The parent tells the workers to stop.
+    """
+
+    def init_processes(self) -> None:
+        resource_tracker.ensure_running()  # its start would let SIGINT through again
+        with _sigint_waits():
+            super().init_processes()
+
+    def keep_subprocess_alive(self) -> None:
+        with _sigint_waits():
+            super().keep_subprocess_alive()
+
+
+@contextlib.contextmanager
+def _sigint_waits() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _try_out(settings: Settings) -> None:
@@ -82,6 +113,7 @@ def _try_out(settings: Settings) -> None:
 def _workers_environment(settings: Settings) -> Iterator[None]:
     """What the worker processes read: the settings, and a folder in which their counters meet."""
     folder = tempfile.mkdtemp(prefix="evertoken-metrics-")
+    os.environ.pop("EVERTOKEN_CONFIG", None)  # it may change while we run; a worker that is restarted reads ours
     os.environ.update(to_environment(settings))
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     try:

@@ -24,14 +24,14 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@click.option("--user", "username", help="Only this user's.")
+@click.option("--user", "username", help="Only this user's; by id where users live in your own table.")
 @click.option("--all", "with_ended", is_flag=True, help="Also those that ended within the last 30 days.")
 @store_only
 def list_(username: str | None, with_ended: bool, **given: Any) -> None:
     """List sessions."""
 
-    async def work(store: SqliteStore, _settings: Settings) -> None:
-        user_id = await _user_id(store, username)
+    async def work(store: SqliteStore, settings: Settings) -> None:
+        user_id = await _user_id(store, settings, username)
         rows: list[tuple[str, ...]] = []
         last = None
         while page := await store.list_sessions(user_id=user_id, live_only=not with_ended, after=last, limit=_PAGE):
@@ -80,13 +80,13 @@ def revoke(session_id: str | None, username: str | None, **given: Any) -> None:
     if (session_id is None) == (username is None):
         raise click.UsageError("name a session or --user, not both")
 
-    async def work(store: SqliteStore, _settings: Settings) -> None:
+    async def work(store: SqliteStore, settings: Settings) -> None:
         if session_id is not None:
             record = await _found(store, session_id)
             ended = await store.end(record.id, Reason.REVOKED, OPERATOR)
             click.echo("ended" if ended.session_ids else "it was over already")
             return
-        user_id = await _user_id(store, username)
+        user_id = await _user_id(store, settings, username)
         assert user_id is not None
         change = AccountChange(user_id, Reason.REVOKED, EventKind.SIGNED_OUT_EVERYWHERE, OPERATOR)
         changed = await store.change_account(change)  # raises the epoch: a sign-in under way does not slip through
@@ -103,9 +103,9 @@ async def _found(store: SqliteStore, text: str) -> SessionRecord:
     return record
 
 
-async def _user_id(store: SqliteStore, username: str | None) -> str | None:
-    if username is None:
-        return None
+async def _user_id(store: SqliteStore, settings: Settings, username: str | None) -> str | None:
+    if username is None or settings.user_directory:
+        return username  # users in the application's own table are named by their id
     user = await store.find_by_key(username_key(username))
     if user is None:
         raise click.ClickException(f"there is no user {username!r}; see: evertoken users list")

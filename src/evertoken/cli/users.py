@@ -93,8 +93,8 @@ def enable(username: str, **given: Any) -> None:
 
     async def work(store: SqliteStore, _settings: Settings) -> None:
         user = await _found(store, username)
-        await store.set_enabled(user.id)
-        click.echo(f"enabled {user.username}")
+        was_disabled = await store.enable(user.id, OPERATOR)
+        click.echo(f"enabled {user.username}" if was_disabled else f"{user.username} was enabled already")
 
     with_store(given, work)
 

@@ -9,7 +9,6 @@ from typing import Any
 from evertoken.edge import parsing
 from evertoken.edge.settings import Definition, Settings, definitions
 from evertoken.errors import ConfigurationError
-from evertoken.wire.origins import is_trustworthy
 
 OTHER_VARIABLES = frozenset({"EVERTOKEN_CONFIG"})
 
@@ -57,12 +56,12 @@ def load(flags: Mapping[str, str | None], environment: Mapping[str, str], *, fil
 
 
 def to_environment(settings: Settings) -> dict[str, str]:
-    """The settings as EVERTOKEN_* variables, for worker processes; `load` reads back the same."""
-    return {
-        definition.variable: parsing.render(getattr(settings, definition.name))
-        for definition in definitions()
-        if getattr(settings, definition.name) != definition.default
-    }
+    """
+    Every setting as its EVERTOKEN_* variable, for worker processes; `load` reads back the same.
+
+    Those at their defaults as well: a flag that says the default wins over a variable that says otherwise.
+    """
+    return {definition.variable: parsing.render(getattr(settings, definition.name)) for definition in definitions()}
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
@@ -86,8 +85,10 @@ def contradictions(settings: Settings) -> list[ConfigurationError]:
         problems.append(
             ConfigurationError("secret", "must be set with --production; make one with: openssl rand -base64 32")
         )
-    if settings.production and not is_trustworthy(settings.issuer_url):
-        problems.append(ConfigurationError("issuer", "must be https with --production: tokens travel over it"))
+    if settings.production and not settings.issuer.startswith("https://"):
+        problems.append(
+            ConfigurationError("issuer", "must be the server's https address with --production: tokens travel over it")
+        )
     return problems
 
 
