@@ -113,6 +113,17 @@ def test_disabling_or_raising_the_epoch_in_the_application_ends_sessions(
     assert _refresh(http, tokens).json()["reason"] == reason
 
 
+def test_a_sign_in_just_after_the_epoch_moved_is_not_ended_by_what_was_remembered(
+    http: httpx2.Client, live: LiveServer, tokens: dict[str, str], table: Table
+) -> None:
+    """An old session is remembered at the old epoch; a new sign-in within two seconds refreshes all the same."""
+    assert _refresh(http, tokens).status_code == 200
+    table.change(epoch=1)
+    renewed = live.sign_in(http, password=table.passwords["ada"])
+    assert _refresh(http, renewed).status_code == 200
+    assert _refresh(http, tokens).json()["reason"] == "password_changed"
+
+
 def test_a_user_who_was_deleted_has_no_session_any_more(
     http: httpx2.Client, live: LiveServer, tokens: dict[str, str], table: Table
 ) -> None:

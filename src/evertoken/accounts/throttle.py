@@ -15,7 +15,7 @@ What a guesser gets who tries as soon as it is allowed, by the defaults:
 |---|---|---|
 | one account, from any number of addresses | 125 | 96 |
 | one account, from an address that the account is known at | 110 | 96 |
-| all accounts, from one address | 346 | 288 |
+| all accounts, from one address | 496 | 288 |
 
 Pausing gains nothing: to be forgiven one failure takes longer than the longest wait. Each success of the owner
 clears the account's buckets (NIST: a success should disregard the failures before it), and so gives a guesser about
@@ -139,7 +139,7 @@ class Limits:
 
     pair: Limit = Limit(5, SECOND_MS, 15 * MINUTE_MS, DAY_MS)
     account: Limit = Limit(20, SECOND_MS, 15 * MINUTE_MS, DAY_MS)
-    address: Limit = Limit(50, SECOND_MS, 5 * MINUTE_MS, DAY_MS)
+    address: Limit = Limit(200, SECOND_MS, 5 * MINUTE_MS, DAY_MS)
 
     def of(self, kind: Kind) -> Limit:
         """The limit of this kind."""

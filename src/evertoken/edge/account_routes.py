@@ -1,5 +1,6 @@
 """What a signed-in person may see and change: who am I, where am I signed in, my password."""
 
+from http import HTTPStatus
 from urllib.parse import quote
 
 import msgspec
@@ -11,6 +12,7 @@ from evertoken.accounts.password_rules import check_new_password
 from evertoken.accounts.password_text import PasswordRefused, is_too_long
 from evertoken.accounts.users import User
 from evertoken.edge.answers import Refused, empty, json_answer, refuse
+from evertoken.edge.audit import Audit
 from evertoken.edge.auth_routes import Password
 from evertoken.edge.credentials import Credentials
 from evertoken.edge.requests import read_json
@@ -39,14 +41,14 @@ class AccountRoutes:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._credentials = Credentials(services)
+        self._audit = Audit(services)
 
     def routes(self) -> list[Route]:
         """The hot ones first."""
         return [
             Route("/auth/verify", self.verify, methods=["GET"]),
             Route("/auth/me", self.me, methods=["GET"]),
-            Route("/auth/sessions", self.sessions, methods=["GET"]),
-            Route("/auth/sessions", self.end_all, methods=["DELETE"]),
+            Route("/auth/sessions", self.sessions_or_end_all, methods=["GET", "DELETE"]),
             Route("/auth/sessions/{id}", self.end_one, methods=["DELETE"]),
             Route("/auth/password", self.password, methods=["POST"]),
         ]
@@ -61,7 +63,12 @@ class AccountRoutes:
 
         The headers are for the application behind; what a user name may hold beyond ASCII is percent-encoded.
         """
-        claims = self._credentials.claims(request)
+        try:
+            claims = self._credentials.claims(request)
+        except Refused as refused:
+            if refused.problem.status == HTTPStatus.BAD_REQUEST:
+                raise Refused(problems.NO_TOKEN) from refused  # nginx makes a 500 of anything but 401 and 403
+            raise
         username = claims.extra.get("preferred_username")
         return empty(
             200,
@@ -72,6 +79,10 @@ class AccountRoutes:
                 ("X-Auth-Username", quote(username if isinstance(username, str) else "", safe="@+ ")),
             ],
         )
+
+    async def sessions_or_end_all(self, request: Request) -> Response:
+        """One route for both methods, so that a 405 names both in Allow (RFC 9110 §10.2.1)."""
+        return await (self.end_all if request.method == "DELETE" else self.sessions)(request)
 
     async def sessions(self, request: Request) -> Response:
         """Where the caller is signed in."""
@@ -88,7 +99,7 @@ class AccountRoutes:
         return await self._services.store.list_sessions(user_id=claims.sub, after=after, limit=_PAGE)
 
     async def end_one(self, request: Request) -> Response:
-        """End one of the caller's sessions; one that is over, or somebody else's, is simply not there."""
+        """End one of the caller's sessions; somebody else's is simply not there. Ending one twice is no error."""
         self._services.origins.refuse_foreign(request)
         claims = self._credentials.claims(request)
         session_id = session_id_bytes(request.path_params["id"])
@@ -165,12 +176,14 @@ class AccountRoutes:
         """The present password, under the same throttle as a sign-in."""
         if is_too_long(current):
             raise refuse(400, "invalid_request", "The password is too long; 1024 bytes are the most.")
-        address = self._services.callers.read(request).address
-        result = await self._services.sign_in.check(user.username, current, address=address)
+        caller = self._services.callers.read(request)
+        result = await self._services.sign_in.check(user.username, current, address=caller.address)
         if result.retry_after_ms:
+            await self._audit.rate_limited(user.username, caller, slowed_by=result.slowed_by)
             wait = str(-(-result.retry_after_ms // 1000))
             raise refuse(429, "rate_limited", f"Wait {wait} seconds, then try again.", ("Retry-After", wait))
         if result.user is None or result.user.id != user.id:
+            await self._audit.sign_in_failed(user.username, caller)
             # 403, not 401: the access token is good, and a client must not answer this with a refresh.
             raise refuse(403, "bad_credentials", "The current password is wrong.")
 

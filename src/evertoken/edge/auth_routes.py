@@ -18,10 +18,11 @@ from evertoken.edge.services import Services
 from evertoken.secret import Secret
 from evertoken.sessions.model import Caller, session_id_bytes, session_id_text
 from evertoken.sessions.service import Granted, Over, SignedInUser, Stale
+from evertoken.tokens.claims import AccessTokenClaims
 from evertoken.tokens.csrf import mint_csrf
 from evertoken.tokens.refresh_token import Delivery
 from evertoken.wire import bearer, problems
-from evertoken.wire.answers import CsrfAnswer, TokenAnswer
+from evertoken.wire.answers import BEARER, CsrfAnswer, TokenAnswer
 from evertoken.wire.problems import ProblemAnswer
 
 MAX_USERNAME_CHARACTERS = 512
@@ -127,6 +128,8 @@ class AuthRoutes:
         """A confidential client cannot sign users in by its name alone (RFC 6749 §3.2.1)."""
         if asked is None or asked == self._services.settings.default_client_id:
             return self._services.settings.default_client_id
+        if not CLIENT_ID.fullmatch(asked):  # the Struct's pattern lets a line break at the end through
+            raise refuse(400, "invalid_request", "A client_id is 1 to 64 of A-Z a-z 0-9 . _ ~ -.")
         if await self._services.store.find_client(asked) is not None:
             raise refuse(400, "invalid_request", "This client_id is a confidential client's; choose another.")
         return asked
@@ -164,7 +167,7 @@ class AuthRoutes:
         body_token = None if body is None else body.refresh_token
         caller = services.callers.read(request)
         cookie = self._credentials.cookie_value(request)
-        claims = None if body_token is not None else self._credentials.optional_claims(request)
+        claims = None if body_token is not None else self._claims_or_cookie(request, cookie)
         if claims is None:
             session_id = self._credentials.presented_token(request, body_token).session_id
             owns_cookie = body_token is None
@@ -174,6 +177,15 @@ class AuthRoutes:
         await services.sessions.end(session_id, caller)
         # Only a sign-out clears the cookie: a late refusal of a refresh must not delete a newer sign-in's.
         return empty(headers=[("Set-Cookie", services.cookie.clear_header())] if owns_cookie else [])
+
+    def _claims_or_cookie(self, request: Request, cookie: str | None) -> AccessTokenClaims | None:
+        """The access token's claims; an expired one does not keep anybody from signing out by the cookie."""
+        try:
+            return self._credentials.optional_claims(request)
+        except Refused:
+            if cookie is None:
+                raise
+            return None
 
     def _is_cookie_of(self, session_id: bytes, cookie: str) -> bool:
         try:
@@ -185,6 +197,7 @@ class AuthRoutes:
         """A token that came by cookie leaves by cookie only; where it stays, the cookie stays too."""
         answer = TokenAnswer(
             access_token=granted.access_token,
+            token_type=BEARER,
             expires_in=granted.expires_in,
             refresh_token_expires_in=granted.refresh_expires_in,
             session_id=session_id_text(granted.session_id),

@@ -1,18 +1,21 @@
 """Finding and judging the credentials of a request: access token, refresh token, cookie, CSRF token."""
 
+import logging
 from dataclasses import dataclass
 
 from starlette.requests import Request
 
 from evertoken.edge.answers import Refused, refuse
 from evertoken.edge.services import Services
-from evertoken.errors import TokenError
+from evertoken.errors import TokenError, TokenExpired
 from evertoken.tokens import refresh_token
 from evertoken.tokens.claims import AccessTokenClaims
 from evertoken.tokens.csrf import is_csrf_valid
 from evertoken.tokens.refresh_token import Delivery, RefreshToken
 from evertoken.wire import bearer, problems
 from evertoken.wire.cookies import DuplicateCookie
+
+_log = logging.getLogger(__name__)
 
 CSRF_HEADER = "x-csrf-token"
 
@@ -38,12 +41,14 @@ class Credentials:
     def optional_claims(self, request: Request) -> AccessTokenClaims | None:
         """As `claims`; None where the request brings no access token at all."""
         try:
-            token = bearer.parse(request.headers.getlist("authorization"))
+            token = bearer.parse(request.headers.getlist("authorization"), query=request.scope["query_string"])
             return None if token is None else self.services.guard.check(token, now_ms=self.services.clock())
         except bearer.BearerMisused as error:
             raise Refused(problems.token_misused()) from error
         except TokenError as error:
             self.services.metrics.token_refused(error)
+            level = logging.DEBUG if isinstance(error, TokenExpired) else logging.INFO  # expiry is everyday life
+            _log.log(level, "access token refused: %s", type(error).__name__)
             raise Refused(problems.token_refused(error)) from error
 
     def refresh_token_in(self, text: str, delivery: Delivery) -> RefreshToken:

@@ -11,7 +11,6 @@ import sys
 from typing import Any
 
 import structlog
-from structlog.typing import EventDict, WrappedLogger
 
 from evertoken.sessions.model import Event, EventKind, session_id_text
 
@@ -34,12 +33,11 @@ def configure(*, level: str, as_json: bool) -> None:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        mask_tokens,
     ]
     last = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        _MaskingFormatter(
             foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
         )
@@ -59,12 +57,11 @@ def configure(*, level: str, as_json: bool) -> None:
     )
 
 
-def mask_tokens(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
-    """Mask whatever looks like one of our tokens."""
-    for key, value in line.items():
-        if isinstance(value, str):
-            line[key] = _TOKEN.sub("[masked]", value)
-    return line
+class _MaskingFormatter(structlog.stdlib.ProcessorFormatter):
+    """Masks whatever looks like one of our tokens, in the finished line: nothing in it is nested too deeply."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _TOKEN.sub("[masked]", super().format(record))
 
 
 def log_event(event: Event) -> None:

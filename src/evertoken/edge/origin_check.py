@@ -9,6 +9,7 @@ site; OWASP's CSRF sheet has the method.)
 from starlette.requests import Request
 
 from evertoken.edge.answers import refuse
+from evertoken.edge.requests import header
 from evertoken.wire.origins import origin_of
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -26,22 +27,22 @@ class OriginCheck:
 
     def is_foreign(self, request: Request) -> bool:
         """Whether a page that is not ours sent this; false for programs, which say nothing of origins."""
-        origin = request.headers.get("origin")
+        origin = header(request, b"origin")
         if origin is not None:
             return origin not in self.allowed and not self._is_same_origin(request)
-        return request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}
+        return header(request, b"sec-fetch-site") in {"cross-site", "same-site"}
 
     def is_ours(self, request: Request) -> bool:
         """Whether the request proves that it comes from one of our pages."""
         if self._is_same_origin(request):
             return True
-        origin = request.headers.get("origin")
+        origin = header(request, b"origin")
         if origin is not None:
             return origin in self.allowed
-        if request.method in _SAFE_METHODS and "sec-fetch-site" not in request.headers:
+        if request.method in _SAFE_METHODS and header(request, b"sec-fetch-site") is None:
             # On plain http in a LAN browsers send neither header with a same-origin GET, but they do send Referer,
             # which a foreign page can leave out and cannot forge.
-            return origin_of(request.headers.get("referer", "")) in self.allowed
+            return origin_of(header(request, b"referer") or "") in self.allowed
         return False
 
     def refuse_foreign(self, request: Request) -> None:
@@ -61,4 +62,4 @@ class OriginCheck:
             )
 
     def _is_same_origin(self, request: Request) -> bool:
-        return request.headers.get("sec-fetch-site") == "same-origin"
+        return header(request, b"sec-fetch-site") == "same-origin"

@@ -7,13 +7,14 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from evertoken.wire.problems import MEDIA_TYPE, ProblemAnswer
 
 MAX_HEAD_BYTES = 32 * 1024
-"""Request line and headers together. The largest token we take has 8 KiB."""
+"""Everything of a request but its body: request line, headers, chunk sizes, trailers. Our largest token has 8 KiB."""
 
 REQUEST_MUST_ARRIVE_WITHIN_SECONDS = 10.0
 """From the first byte to the last; also how long a new connection may say nothing."""
 
-_TOO_LARGE = ProblemAnswer(431, "too_large", "The request line and headers may hold at most 32 KiB.")
+_TOO_LARGE = ProblemAnswer(431, "too_large", "All of a request but its body may hold at most 32 KiB.")
 _TOO_SLOW = ProblemAnswer(408, "timeout", "The request did not arrive within 10 seconds.")
+_UPGRADE_WITH_BODY = ProblemAnswer(400, "invalid_request", "Send no Upgrade header along with a body.")
 _UNREADABLE = ProblemAnswer(400, "invalid_request", "This is not HTTP/1.1.")
 
 
@@ -26,7 +27,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
-    _in_head = True
+    _is_head_complete = False
     _is_arriving = False
     _refusal: ProblemAnswer | None = None
 
@@ -39,35 +40,64 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head_bytes += len(data)
+        self._head_bytes += len(data)  # on_body takes off again what is body
         super().data_received(data)
         if self._refusal is not None or self.transport.is_closing():
             return
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
+        if self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(_TOO_LARGE)
-        elif not self._is_arriving:
+        elif self._is_arriving or self._is_idle():
+            if self._timer is None:
+                self._set_timer()
+        else:
             self._clear_timer()
-        elif self._timer is None:
-            self._set_timer()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_arriving = True
+        self._is_head_complete = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # A trailer is no header (RFC 9110 §6.5.1). Merged into them, it could bring along a forged address: a proxy
+        # overwrites X-Forwarded-For among the headers, not behind the body.
+        if not self._is_head_complete:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         head = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        self._in_head = False
-        self._head_bytes = 0
+        self._is_head_complete = True
         if head > MAX_HEAD_BYTES:
             self._refusal = _TOO_LARGE
-            raise ValueError("the head is too large")  # stops the parser, which then calls send_400_response
+        elif self.parser.should_upgrade() and self._announces_body():
+            # The parser takes what follows for another protocol's and not for a body; behind a proxy that passes on
+            # Upgrade, whoever wrote the body could so slip in a request and shift everybody's answers by one.
+            self._refusal = _UPGRADE_WITH_BODY
+        if self._refusal is not None:
+            raise ValueError("refused")  # stops the parser, which then calls send_400_response
         super().on_headers_complete()
+
+    def _announces_body(self) -> bool:
+        return any(
+            name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
+            for name, value in self.headers
+        )
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes -= len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._in_head = True
+        self._head_bytes = 0
         self._is_arriving = False
+
+    def _is_idle(self) -> bool:
+        """Whether nobody owes the other anything. Empty lines between requests do not count as one."""
+        cycle: RequestResponseCycle | None = self.cycle  # None until the first head has been read
+        return cycle is None or cycle.response_complete
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Whoever offers another protocol is answered in this one; a stranger's header is worth no line in our log."""
 
     def send_400_response(self, msg: str) -> None:
         del msg

@@ -2,9 +2,10 @@
 
 import functools
 import ipaddress
+import re
 import unicodedata
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -88,9 +89,24 @@ async def read_body(request: Request, *, limit: int) -> bytes:
     return b"".join(parts)
 
 
+def header(request: Request, name: bytes) -> str | None:
+    """
+    The first header of this name, or None.
+
+    Starlette's mapping raises and catches an error for each that is absent: 1 us, ten times what this takes.
+
+    Args:
+        name: In lower case, as ASGI has them.
+    """
+    for found, value in request.scope["headers"]:
+        if found == name:
+            return str(value, "latin-1")
+    return None
+
+
 def media_type(request: Request) -> str:
     """The Content-Type without its parameters, lower case; empty when there is none."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return (header(request, b"content-type") or "").partition(";")[0].strip().lower()
 
 
 async def read_json(request: Request, decoder: "msgspec.json.Decoder[T]", *, limit: int) -> T:
@@ -115,11 +131,16 @@ async def read_optional_json(request: Request, decoder: "msgspec.json.Decoder[T]
     return decode_json(raw, decoder)
 
 
+_REPEATS_A_VALUE: Final = re.compile(r"Invalid enum value .*(?= - at `)", re.DOTALL)
+"""The one message of msgspec's that quotes what was sent."""
+
+
 def decode_json(raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
     """Decode, or say which member is wrong; the message never repeats a value."""
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise refuse(400, "invalid_request", f"{error}.") from error
+        message = _REPEATS_A_VALUE.sub("This is not one of the words that can stand here", str(error))
+        raise refuse(400, "invalid_request", f"{message}.") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise refuse(400, "invalid_request", "The body is not JSON.") from error

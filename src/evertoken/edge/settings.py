@@ -102,13 +102,13 @@ class Settings:
     hash_parallelism: int = _setting(1, parsing.whole_number(1, 64), "argon2id lanes (OWASP: 1).")
     hash_workers: int = _setting(1, parsing.whole_number(1, 64), "Passwords hashed at once, per process.")
     free_failures_per_pair: int = _setting(
-        5, parsing.whole_number(1, 1000), "Failed sign-ins of one account from one address before waits begin."
+        5, parsing.whole_number(1, 85), "Failed sign-ins of one account from one address before waits begin."
     )
     free_failures_per_account: int = _setting(
-        20, parsing.whole_number(1, 1000), "Failed sign-ins of one account from unknown addresses before waits begin."
+        20, parsing.whole_number(1, 85), "Failed sign-ins of one account from unknown addresses before waits begin."
     )
     free_failures_per_address: int = _setting(
-        200, parsing.whole_number(1, 100_000), "Failed sign-ins from one address before waits begin."
+        200, parsing.whole_number(1, 278), "Failed sign-ins from one address before waits begin."
     )
     default_client_id: str = _setting("evertoken", parsing.client_id, "`client_id` of sign-ins that name none.")
 

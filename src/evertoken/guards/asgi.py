@@ -1,10 +1,11 @@
 """The guard as ASGI middleware, for any framework that speaks ASGI."""
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
 from evertoken.clock import Clock, system_clock
-from evertoken.errors import InsufficientRights, TokenError
+from evertoken.errors import InsufficientRights, TokenError, TokenExpired
 from evertoken.guards.guard import Guard, demand
 from evertoken.wire import bearer, problems
 
@@ -13,6 +14,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_log = logging.getLogger(__name__)
 
 CLAIMS_KEY = "evertoken.claims"
 """Where the wrapped application finds the claims: `scope["evertoken.claims"]`."""
@@ -45,12 +48,13 @@ class GuardMiddleware:
         self._guard = guard
         self._exact = frozenset(path for path in public if not path.endswith("/"))
         self._below = tuple(path for path in public if path.endswith("/"))
+        self._has_public = bool(self._exact or self._below)
         self._scopes = tuple(scopes)
         self._roles = tuple(roles)
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or self._is_public(scope["path"]):
+        if scope["type"] not in ("http", "websocket") or (self._has_public and self._is_public(scope["path"])):
             await self._app(scope, receive, send)
             return
         refusal = self._refusal(scope)
@@ -63,21 +67,35 @@ class GuardMiddleware:
             await send({"type": "websocket.close", "code": 1008, "reason": refusal.code})
 
     def _is_public(self, path: str) -> bool:
-        return path in self._exact or (self._below != () and path.startswith(self._below))
+        if path in self._exact:
+            return True
+        # What climbs may lead out of the public place again, if the application resolves it (RFC 3986 §5.2.4).
+        return self._below != () and path.startswith(self._below) and ".." not in path.split("/")
 
     def _refusal(self, scope: Scope) -> problems.ProblemAnswer | None:
         """Put the claims into the scope, or say why not."""
-        found = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+        found = []
+        for name, value in scope["headers"]:  # not a comprehension: that is one call more, in front of every request
+            if name == b"authorization":
+                found.append(value)
+        query, now_ms = scope.get("query_string", b""), self._clock()
+        claims = None
+        if len(found) == 1 and found[0][:7] == b"Bearer " and (not query or b"access_token" not in query):
+            # As nearly every request does it, with a token that was seen before: most of the work was done then.
+            claims = self._guard.recall(found[0][7:].decode("latin-1"), now_ms=now_ms)
         try:
-            token = bearer.parse(found)
-            if token is None:
-                return problems.NO_TOKEN
-            claims = self._guard.check(token, now_ms=self._clock())
+            if claims is None:
+                token = bearer.parse([value.decode("latin-1") for value in found], query=query)
+                if token is None:
+                    return problems.NO_TOKEN
+                claims = self._guard.check(token, now_ms=now_ms)
             if self._scopes or self._roles:
                 demand(claims, scopes=self._scopes, roles=self._roles)
         except bearer.BearerMisused:
             return problems.token_misused()
         except TokenError as error:
+            level = logging.DEBUG if isinstance(error, TokenExpired) else logging.INFO  # expiry is everyday life
+            _log.log(level, "access token refused: %s", type(error).__name__)
             return problems.token_refused(error)
         except InsufficientRights as error:
             return problems.rights_missing(error.scopes)

@@ -26,7 +26,7 @@ class Guard:
     ) -> None:
         self._keys = keys
         self._rules = rules
-        self._revoked = revoked
+        self._revoked = revoked.ids
         self._remember = remember
         self._leeway_ms = rules.leeway_seconds * 1000
         self._seen: dict[str, tuple[AccessTokenClaims, float]] = {}
@@ -54,6 +54,18 @@ class Guard:
         if claims.sid in self._revoked:
             raise TokenRevoked("the session of this token has ended")
         return claims
+
+    def recall(self, text: str, *, now_ms: int) -> AccessTokenClaims | None:
+        """
+        The claims of a token that `check` has passed before and would pass now; None says nothing about it.
+
+        Args:
+            text: Anything; what is not the exact text of such a token is not found.
+        """
+        seen = self._seen.get(text)
+        if seen is None or now_ms >= seen[1] or seen[0].sid in self._revoked:
+            return None
+        return seen[0]
 
     def forget(self) -> None:
         """Verify every token anew: to be called when the keys have changed."""

@@ -12,21 +12,23 @@ class RevokedSessions:
 
     def __init__(self, *, access_lifetime_ms: int, margin_ms: int = 60_000) -> None:
         self._kept_for_ms = access_lifetime_ms + 1000 + margin_ms
-        self._forget_at_ms: dict[str, int] = {}
+        self.ids: dict[str, int] = {}
+        """The session ids, for who asks at every request: always this one dict. Each with the time to forget it."""
         self._purge_at = 1024
 
     def __contains__(self, session_id: str) -> bool:
-        return session_id in self._forget_at_ms
+        return session_id in self.ids
 
     def __len__(self) -> int:
-        return len(self._forget_at_ms)
+        return len(self.ids)
 
     def add(self, session_id: str, *, revoked_at_ms: int) -> None:
         """Refuse this session's tokens from now on."""
-        self._forget_at_ms[session_id] = revoked_at_ms + self._kept_for_ms
-        if len(self._forget_at_ms) >= self._purge_at:
+        self.ids[session_id] = revoked_at_ms + self._kept_for_ms
+        if len(self.ids) >= self._purge_at:
             self._forget_before(revoked_at_ms)
-            self._purge_at = max(1024, 2 * len(self._forget_at_ms))
+            self._purge_at = max(1024, 2 * len(self.ids))
 
     def _forget_before(self, now_ms: int) -> None:
-        self._forget_at_ms = {sid: at for sid, at in self._forget_at_ms.items() if at > now_ms}
+        for session_id in [session_id for session_id, at_ms in self.ids.items() if at_ms <= now_ms]:
+            del self.ids[session_id]
