@@ -1,25 +1,20 @@
-"""oauth4webapi sends and checks each message; an application around it renews at the 401."""
+"""oauth4webapi and openid-client: libraries for JavaScript; an application around each renews at the 401."""
 
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evertoken.tokens.signing_keys import Algorithm
 from tests.oauth_clients.node import NodeError, NodeProgram, node_program
 from tests.oauth_clients.stage import API, APP, INACTIVE, Stage
-from tests.support.clock import MovingClock
-from tests.support.server import live_server
 
 METHODS = ["client_secret_basic", "client_secret_post"]
 
 
-@pytest.fixture(scope="module")
-def program() -> Iterator[NodeProgram]:
-    """The application, not yet connected."""
-    with node_program("oauth4webapi.mjs", library="oauth4webapi") as running:
+@pytest.fixture(scope="module", params=["oauth4webapi", "openid-client"])
+def program(request: pytest.FixtureRequest) -> Iterator[NodeProgram]:
+    """The application on one of the libraries, not yet connected."""
+    with node_program(f"{request.param.replace('-', '_')}.mjs", library=request.param) as running:
         yield running
 
 
@@ -36,26 +31,28 @@ def connect_api(program: NodeProgram, stage: Stage, *, method: str, secret: str)
 
 
 @pytest.mark.parametrize("algorithm", ["oauth2", "oidc"])
-def test_oauth4webapi_discovers_the_server_under_either_name(
+def test_a_javascript_library_discovers_the_server_under_either_name(
     program: NodeProgram, stage: Stage, algorithm: str
 ) -> None:
-    """oauth4webapi finds every endpoint from the issuer alone, by the OAuth and by the OpenID Connect address."""
+    """Each library finds every endpoint from the issuer alone, by the OAuth and by the OpenID Connect address."""
     metadata = program.ask("connect", issuer=stage.issuer, algorithm=algorithm, client_id=APP)
     assert metadata["issuer"] == stage.issuer
     assert metadata["token_endpoint"] == stage.token_url
 
 
 @pytest.mark.parametrize("algorithm", ["oauth2", "oidc"])
-def test_oauth4webapi_refuses_metadata_of_another_issuer(program: NodeProgram, stage: Stage, algorithm: str) -> None:
-    """Asked for under another name than its issuer, the server is no longer who oauth4webapi expects."""
+def test_a_javascript_library_refuses_metadata_of_another_issuer(
+    program: NodeProgram, stage: Stage, algorithm: str
+) -> None:
+    """Asked for under another name than its issuer, the server is no longer who either library expects."""
     elsewhere = stage.issuer.replace("localhost", "127.0.0.1")
     with pytest.raises(NodeError) as caught:
         program.ask("connect", issuer=elsewhere, algorithm=algorithm, client_id=APP)
     assert caught.value.code == "OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED"
 
 
-def test_oauth4webapi_renews_after_a_401_and_reads_on(app: NodeProgram, stage: Stage) -> None:
-    """An application on oauth4webapi reads with an expired token, renews at the 401 and keeps the rotated token."""
+def test_a_javascript_library_renews_after_a_401_and_reads_on(app: NodeProgram, stage: Stage) -> None:
+    """An application reads with an expired token, renews at the 401 and keeps the rotated token."""
     stage.expire()
     answer = app.ask("read", url=stage.me_url)
     assert (answer["status"], answer["body"]["preferred_username"]) == (200, "ada")
@@ -65,8 +62,8 @@ def test_oauth4webapi_renews_after_a_401_and_reads_on(app: NodeProgram, stage: S
     assert held["token_type"] == "bearer"  # the library writes it small
 
 
-def test_oauth4webapi_goes_on_for_days_with_each_rotated_token(app: NodeProgram, stage: Stage) -> None:
-    """With oauth4webapi a session is renewed again and again, each time with the token of the last answer."""
+def test_a_javascript_library_goes_on_for_days_with_each_rotated_token(app: NodeProgram, stage: Stage) -> None:
+    """A session is renewed again and again, each time with the token of the last answer."""
     seen = {stage.tokens["refresh_token"]}
     for _ in range(10):
         stage.live.clock.advance(86_400)
@@ -75,8 +72,8 @@ def test_oauth4webapi_goes_on_for_days_with_each_rotated_token(app: NodeProgram,
     assert app.ask("read", url=stage.me_url)["status"] == 200
 
 
-def test_oauth4webapi_keeps_its_refresh_token_where_the_answer_has_none(app: NodeProgram, stage: Stage) -> None:
-    """An answer without a refresh token means keep yours; laid over the old tokens, oauth4webapi's does that."""
+def test_a_javascript_library_keeps_its_refresh_token_where_the_answer_has_none(app: NodeProgram, stage: Stage) -> None:
+    """An answer without a refresh token means keep yours; laid over the old tokens, either library's does that."""
     young = app.ask("refresh")
     again = app.ask("refresh")
     assert again["refresh_token"] == young["refresh_token"]
@@ -85,12 +82,13 @@ def test_oauth4webapi_keeps_its_refresh_token_where_the_answer_has_none(app: Nod
     assert app.ask("refresh")["refresh_token"] != young["refresh_token"]
 
 
-def test_oauth4webapi_does_not_take_a_late_duplicate_for_the_end(app: NodeProgram, stage: Stage) -> None:
-    """A superseded refresh token makes oauth4webapi throw an error that is no OAuth refusal and has Retry-After."""
+def test_a_javascript_library_does_not_take_a_late_duplicate_for_the_end(app: NodeProgram, stage: Stage) -> None:
+    """A superseded refresh token makes either library throw an error that is no OAuth refusal and has Retry-After."""
     newest = stage.overtake()
     with pytest.raises(NodeError) as caught:
         app.ask("refresh")
-    assert (caught.value.name, caught.value.code) == ("OperationProcessingError", "OAUTH_RESPONSE_IS_NOT_CONFORM")
+    assert caught.value.name in {"OperationProcessingError", "ClientError"}  # each library has its own name for it
+    assert caught.value.code == "OAUTH_RESPONSE_IS_NOT_CONFORM"
     assert (caught.value.status, caught.value.retry_after, caught.value.error) == (503, "60", None)
     assert app.ask("held")["refresh_token"] == stage.tokens["refresh_token"]
     app.ask("connect", issuer=stage.issuer, client_id=APP, tokens=newest)
@@ -98,15 +96,15 @@ def test_oauth4webapi_does_not_take_a_late_duplicate_for_the_end(app: NodeProgra
     assert app.ask("read", url=stage.me_url)["status"] == 200
 
 
-def test_oauth4webapi_reports_invalid_grant_when_the_session_is_over(app: NodeProgram, stage: Stage) -> None:
-    """Once the person has signed out, oauth4webapi throws ResponseBodyError with the error invalid_grant."""
+def test_a_javascript_library_reports_invalid_grant_when_the_session_is_over(app: NodeProgram, stage: Stage) -> None:
+    """Once the person has signed out, either library throws ResponseBodyError with the error invalid_grant."""
     stage.sign_out()
     with pytest.raises(NodeError) as caught:
         app.ask("read", url=stage.me_url)
     assert (caught.value.name, caught.value.error, caught.value.status) == ("ResponseBodyError", "invalid_grant", 400)
 
 
-def test_oauth4webapi_is_refused_a_scope_that_nobody_granted(app: NodeProgram, stage: Stage) -> None:
+def test_a_javascript_library_is_refused_a_scope_that_nobody_granted(app: NodeProgram, stage: Stage) -> None:
     """A session without scopes cannot grow one by a refresh, and the refusal costs it nothing."""
     with pytest.raises(NodeError) as caught:
         app.ask("refresh", parameters={"scope": "admin"})
@@ -115,10 +113,10 @@ def test_oauth4webapi_is_refused_a_scope_that_nobody_granted(app: NodeProgram, s
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_oauth4webapi_introspects_tokens_as_a_confidential_client(
+def test_a_javascript_library_introspects_tokens_as_a_confidential_client(
     program: NodeProgram, stage: Stage, method: str
 ) -> None:
-    """oauth4webapi authenticates either way and learns whose a token is; of an ended session it learns nothing."""
+    """Either library authenticates both ways and learns whose a token is; of an ended session it learns nothing."""
     connect_api(program, stage, method=method, secret=stage.add_confidential_client())
 
     def introspect(kind: str) -> Any:
@@ -135,10 +133,10 @@ def test_oauth4webapi_introspects_tokens_as_a_confidential_client(
 
 @pytest.mark.parametrize("action", ["refresh", "revoke", "introspect"])
 @pytest.mark.parametrize("method", METHODS)
-def test_oauth4webapi_with_a_wrong_secret_meets_a_challenge(
+def test_a_javascript_library_with_a_wrong_secret_meets_a_challenge(
     program: NodeProgram, stage: Stage, method: str, action: str
 ) -> None:
-    """A confidential client with a wrong secret gets the 401 as WWWAuthenticateChallengeError from oauth4webapi."""
+    """A confidential client with a wrong secret gets the 401 as WWWAuthenticateChallengeError from either library."""
     stage.add_confidential_client()
     connect_api(program, stage, method=method, secret="wrong")
     with pytest.raises(NodeError) as caught:
@@ -149,8 +147,8 @@ def test_oauth4webapi_with_a_wrong_secret_meets_a_challenge(
 
 
 @pytest.mark.parametrize("kind", ["refresh_token", "access_token"])
-def test_oauth4webapi_revokes_a_session_by_either_token(app: NodeProgram, stage: Stage, kind: str) -> None:
-    """oauth4webapi's revocation ends the session whichever of its tokens is sent; an unknown token is no error."""
+def test_a_javascript_library_revokes_a_session_by_either_token(app: NodeProgram, stage: Stage, kind: str) -> None:
+    """Either library's revocation ends the session whichever of its tokens is sent; an unknown token is no error."""
     app.ask("revoke", token="unknown")
     assert stage.is_good(stage.tokens["access_token"])
     app.ask("revoke", token=stage.tokens[kind], parameters={"token_type_hint": kind})
@@ -158,22 +156,3 @@ def test_oauth4webapi_revokes_a_session_by_either_token(app: NodeProgram, stage:
     with pytest.raises(NodeError) as caught:
         app.ask("refresh")
     assert caught.value.error == "invalid_grant"
-
-
-@pytest.mark.parametrize("algorithm", [Algorithm.ES256, Algorithm.EDDSA, Algorithm.RS256])
-def test_oauth4webapi_verifies_an_access_token_knowing_the_issuer_alone(
-    program: NodeProgram, tmp_path: Path, algorithm: Algorithm
-) -> None:
-    """A resource server of somebody else's needs no code of ours: metadata, JWK set and RFC 9068 are enough."""
-    with live_server(tmp_path, clock=MovingClock(), algorithm=algorithm) as live, live.client() as http:
-        live.add_user("ada")
-        stage = Stage(live, http)
-        question = {
-            "issuer": stage.issuer,
-            "access_token": stage.tokens["access_token"],
-            "ahead": live.clock() // 1000 - int(time.time()),
-        }
-        claims = program.ask("verify", audience=stage.issuer, **question)
-        assert (claims["sub"], claims["client_id"]) == ("u_ada", APP)
-        with pytest.raises(NodeError, match="aud"):
-            program.ask("verify", audience="https://orders.example.com", **question)
