@@ -63,7 +63,7 @@ check_oauth_clients() {
 # On every core; starting the workers costs about a second. A file stays in one process, so that its fixtures are made
 # once and its tests keep their order. No more than 4 workers: a container sees all the cores of its host, whatever its
 # share. PYTEST_XDIST_AUTO_NUM_WORKERS=1 for one at a time.
-run_pytest() { pytest -n auto --maxprocesses 4 --dist loadfile -m "not soak" </dev/null; }
+run_pytest() { pytest -n auto --maxprocesses 4 --dist loadfile </dev/null; }
 
 check_pytest() {
   local started=$SECONDS status

@@ -73,7 +73,7 @@ def test_whatever_comes_is_answered_as_described(running: LiveServer) -> None:
 @pytest.mark.soak
 def test_whatever_comes_for_long_is_answered_as_described(running: LiveServer) -> None:
     """The same, with far more requests."""
-    assert drive(running, max_examples=1000) > 10_000
+    assert drive(running, max_examples=1000) > 5_000
 
 
 def drive(running: LiveServer, *, max_examples: int) -> int:

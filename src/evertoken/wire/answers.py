@@ -70,12 +70,6 @@ class SessionsAnswer(msgspec.Struct, kw_only=True):
     sessions: list[SessionAnswer]
 
 
-class EndedAnswer(msgspec.Struct, kw_only=True):
-    """That sessions were ended."""
-
-    ended: bool
-
-
 class CsrfAnswer(msgspec.Struct, kw_only=True):
     """The CSRF token of the cookie's session."""
 
