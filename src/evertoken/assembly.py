@@ -28,7 +28,7 @@ from evertoken.edge.origin_check import OriginCheck
 from evertoken.edge.requests import CallerReader
 from evertoken.edge.services import Services
 from evertoken.edge.settings import Settings, milliseconds
-from evertoken.edge.settings_sources import load
+from evertoken.edge.settings.sources import load
 from evertoken.errors import ConfigurationError
 from evertoken.guards.guard import Guard
 from evertoken.guards.revoked import RevokedSessions

@@ -145,7 +145,7 @@ class TestStories:
         assert guesses_until(Door(), NOW + 18 * 60 * MINUTE_MS, targets) > 100
 
     def test_spraying_a_thousand_accounts_from_one_address_is_slowed_down(self, door: Door) -> None:
-        """One password tried on a thousand accounts from one address gets through to about two hundred of them at once."""
+        """One password tried on a thousand accounts from one address gets through to two hundred of them at once."""
         accounts = [f"user{number}" for number in range(1000)]
         verdicts = [door.fail(account, "evil") for account in accounts]
         assert sum(verdict.allowed for verdict in verdicts) == 201

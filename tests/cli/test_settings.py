@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evertoken.edge import parsing
-from evertoken.edge.settings import Definition, Settings, definitions
-from evertoken.edge.settings_sources import SettingsRefused, load, to_environment, unknown_variables
+from evertoken.edge.settings import Definition, Settings, definitions, parsing
+from evertoken.edge.settings.sources import SettingsRefused, load, to_environment, unknown_variables
 from evertoken.secret import Secret
 from evertoken.tokens.signing_keys import Algorithm
 

@@ -1,6 +1,7 @@
 """The main job, end to end, over a real socket."""
 
 import httpx2
+
 from tests.support.server import PASSWORD, LiveServer
 
 

@@ -9,11 +9,11 @@ import jsonschema_rs
 import pytest
 from starlette.routing import Route
 
-from evertoken.edge.account_routes import AccountRoutes
-from evertoken.edge.auth_routes import AuthRoutes
-from evertoken.edge.oauth_routes import OAuthRoutes
-from evertoken.edge.openapi import description
-from evertoken.edge.running_routes import RunningRoutes
+from evertoken.edge.openapi.description import description
+from evertoken.edge.routes.account import AccountRoutes
+from evertoken.edge.routes.auth import AuthRoutes
+from evertoken.edge.routes.oauth import OAuthRoutes
+from evertoken.edge.routes.running import RunningRoutes
 from evertoken.edge.settings import Settings
 from evertoken.secret import Secret
 from evertoken.wire.problems import TITLES

@@ -12,7 +12,7 @@ import jsonschema_rs
 import pytest
 
 from evertoken.accounts.clients import new_client
-from evertoken.edge.openapi import description
+from evertoken.edge.openapi.description import description
 from tests.support.clock import MovingClock
 from tests.support.server import PASSWORD, LiveServer, live_server
 

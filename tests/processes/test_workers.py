@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from evertoken.clock import system_clock
-from evertoken.edge.settings_sources import load, to_environment
+from evertoken.edge.settings.sources import load, to_environment
 from evertoken.tokens import base64url, refresh_token
 from tests.processes.connection import Answer, Connection, ConnectionLost
 from tests.processes.ledger import SECRET, Ledger

@@ -25,7 +25,7 @@ for command in (serve, demo, users, clients, sessions, keys, doctor):
 
 def main() -> None:
     """Run the command line; what the user can mend is one line, without a traceback."""
-    from evertoken.edge.settings_sources import SettingsRefused
+    from evertoken.edge.settings.sources import SettingsRefused
     from evertoken.errors import EvertokenError
 
     try:

@@ -13,7 +13,7 @@ from evertoken.assembly import open_keys, open_secrets, open_store, secret_file
 from evertoken.cli.options import every_setting, settings_of
 from evertoken.clock import system_clock
 from evertoken.edge.settings import Settings
-from evertoken.edge.settings_sources import SettingsRefused, unknown_variables
+from evertoken.edge.settings.sources import SettingsRefused, unknown_variables
 from evertoken.errors import EvertokenError
 from evertoken.tokens.server_secrets import SecretRing
 from evertoken.wire.origins import is_trustworthy

@@ -9,8 +9,7 @@ from evertoken.assembly import open_keys, open_secrets
 from evertoken.cli.options import every_setting, store_only, with_store
 from evertoken.cli.show import how_long, table, when
 from evertoken.clock import system_clock
-from evertoken.edge import parsing
-from evertoken.edge.settings import LEAST_ANNOUNCE_SECONDS, Settings, milliseconds
+from evertoken.edge.settings import LEAST_ANNOUNCE_SECONDS, Settings, milliseconds, parsing
 from evertoken.stores.sqlite.store import SqliteStore
 
 

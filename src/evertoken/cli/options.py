@@ -10,7 +10,7 @@ import click
 
 from evertoken.assembly import open_store
 from evertoken.edge.settings import Settings, definitions
-from evertoken.edge.settings_sources import load
+from evertoken.edge.settings.sources import load
 from evertoken.stores.sqlite.store import SqliteStore
 
 F = TypeVar("F", bound=Callable[..., Any])

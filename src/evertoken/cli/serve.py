@@ -21,7 +21,7 @@ from evertoken.cli.options import every_setting, settings_of
 from evertoken.edge import logs
 from evertoken.edge.serving import uvicorn_config
 from evertoken.edge.settings import Settings
-from evertoken.edge.settings_sources import to_environment, unknown_variables
+from evertoken.edge.settings.sources import to_environment, unknown_variables
 from evertoken.errors import ConfigurationError
 
 

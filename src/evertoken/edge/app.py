@@ -6,11 +6,11 @@ from typing import Any
 
 from starlette.routing import Router
 
-from evertoken.edge.account_routes import AccountRoutes
-from evertoken.edge.auth_routes import AuthRoutes
 from evertoken.edge.envelope import Envelope
-from evertoken.edge.oauth_routes import OAuthRoutes
-from evertoken.edge.running_routes import RunningRoutes
+from evertoken.edge.routes.account import AccountRoutes
+from evertoken.edge.routes.auth import AuthRoutes
+from evertoken.edge.routes.oauth import OAuthRoutes
+from evertoken.edge.routes.running import RunningRoutes
 from evertoken.edge.services import Services
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]

@@ -51,20 +51,30 @@ class GuardMiddleware:
         self._has_public = bool(self._exact or self._below)
         self._scopes = tuple(scopes)
         self._roles = tuple(roles)
+        self._demands_rights = bool(self._scopes or self._roles)
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket") or (self._has_public and self._is_public(scope["path"])):
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
-        if refusal is None:
-            await self._app(scope, receive, send)
-        elif scope["type"] == "http":
-            await send_problem(refusal, send)
+        # No comprehension and no method: each is one call more, in front of every request.
+        found = []
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                found.append(value)
+        claims, query = None, scope.get("query_string", b"")
+        if len(found) == 1 and (not query or b"access_token" not in query):
+            # As nearly every request does it, with a token that was seen before: most of the work was done then.
+            claims = self._guard.recall(found[0], now_ms=self._clock())
+        if claims is None or self._demands_rights:
+            refusal = self._refusal(scope, found, query)
+            if refusal is not None:
+                await _refuse(refusal, scope, receive, send)
+                return
         else:
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": refusal.code})
+            scope[CLAIMS_KEY] = claims
+        await self._app(scope, receive, send)
 
     def _is_public(self, path: str) -> bool:
         if path in self._exact:
@@ -72,24 +82,14 @@ class GuardMiddleware:
         # What climbs may lead out of the public place again, if the application resolves it (RFC 3986 §5.2.4).
         return self._below != () and path.startswith(self._below) and ".." not in path.split("/")
 
-    def _refusal(self, scope: Scope) -> problems.ProblemAnswer | None:
+    def _refusal(self, scope: Scope, found: Sequence[bytes], query: bytes) -> problems.ProblemAnswer | None:
         """Put the claims into the scope, or say why not."""
-        found = []
-        for name, value in scope["headers"]:  # not a comprehension: that is one call more, in front of every request
-            if name == b"authorization":
-                found.append(value)
-        query, now_ms = scope.get("query_string", b""), self._clock()
-        claims = None
-        if len(found) == 1 and found[0][:7] == b"Bearer " and (not query or b"access_token" not in query):
-            # As nearly every request does it, with a token that was seen before: most of the work was done then.
-            claims = self._guard.recall(found[0][7:].decode("latin-1"), now_ms=now_ms)
         try:
-            if claims is None:
-                token = bearer.parse([value.decode("latin-1") for value in found], query=query)
-                if token is None:
-                    return problems.NO_TOKEN
-                claims = self._guard.check(token, now_ms=now_ms)
-            if self._scopes or self._roles:
+            token = bearer.parse([value.decode("latin-1") for value in found], query=query)
+            if token is None:
+                return problems.NO_TOKEN
+            claims = self._guard.check(token, now_ms=self._clock())
+            if self._demands_rights:
                 demand(claims, scopes=self._scopes, roles=self._roles)
         except bearer.BearerMisused:
             return problems.token_misused()
@@ -101,6 +101,14 @@ class GuardMiddleware:
             return problems.rights_missing(error.scopes)
         scope[CLAIMS_KEY] = claims
         return None
+
+
+async def _refuse(refusal: problems.ProblemAnswer, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        await send_problem(refusal, send)
+        return
+    await receive()
+    await send({"type": "websocket.close", "code": 1008, "reason": refusal.code})
 
 
 async def send_problem(problem: problems.ProblemAnswer, send: Send) -> None:

@@ -29,7 +29,7 @@ class Guard:
         self._revoked = revoked.ids
         self._remember = remember
         self._leeway_ms = rules.leeway_seconds * 1000
-        self._seen: dict[str, tuple[AccessTokenClaims, float]] = {}
+        self._seen: dict[bytes, tuple[AccessTokenClaims, float]] = {}  # by `_header`
 
     def check(self, encoded: str, *, now_ms: int) -> AccessTokenClaims:
         """
@@ -44,26 +44,27 @@ class Guard:
 
         Source: RFC 9068 §4.
         """
-        seen = self._seen.get(encoded)
+        header = _header(encoded)
+        seen = self._seen.get(header)
         if seen is None or now_ms >= seen[1]:
             # An expired one is verified anew, and refused there with the same care as any other.
             claims = access_token.verify(encoded, keys=self._keys, rules=self._rules, now_ms=now_ms)
-            self._learn(encoded, claims)
+            self._learn(header, claims)
         else:
             claims = seen[0]
         if claims.sid in self._revoked:
             raise TokenRevoked("the session of this token has ended")
         return claims
 
-    def recall(self, text: str, *, now_ms: int) -> AccessTokenClaims | None:
+    def recall(self, authorization: bytes, *, now_ms: int) -> AccessTokenClaims | None:
         """
         The claims of a token that `check` has passed before and would pass now; None says nothing about it.
 
         Args:
-            text: Anything; what is not the exact text of such a token is not found.
+            authorization: The header as it came. Only `Bearer`, a space and the token, exactly, is ever found.
         """
-        seen = self._seen.get(text)
-        if seen is None or now_ms >= seen[1] or seen[0].sid in self._revoked:
+        seen = self._seen.get(authorization)
+        if seen is None or now_ms >= seen[1] or (self._revoked and seen[0].sid in self._revoked):
             return None
         return seen[0]
 
@@ -71,10 +72,15 @@ class Guard:
         """Verify every token anew: to be called when the keys have changed."""
         self._seen.clear()
 
-    def _learn(self, encoded: str, claims: AccessTokenClaims) -> None:
+    def _learn(self, header: bytes, claims: AccessTokenClaims) -> None:
         if len(self._seen) >= self._remember:
             del self._seen[next(iter(self._seen))]
-        self._seen[encoded] = (claims, claims.exp * 1000 + self._leeway_ms)
+        self._seen[header] = (claims, claims.exp * 1000 + self._leeway_ms)
+
+
+def _header(encoded: str) -> bytes:
+    """Tokens are remembered by the whole header, which a middleware has in hand at every request, ready-made."""
+    return b"Bearer " + encoded.encode("utf-8", "surrogatepass")
 
 
 def demand(claims: AccessTokenClaims, *, scopes: Sequence[str] = (), roles: Sequence[str] = ()) -> None:

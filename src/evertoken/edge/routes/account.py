@@ -13,9 +13,9 @@ from evertoken.accounts.password_text import PasswordRefused, is_too_long
 from evertoken.accounts.users import User
 from evertoken.edge.answers import Refused, empty, json_answer, refuse
 from evertoken.edge.audit import Audit
-from evertoken.edge.auth_routes import Password
 from evertoken.edge.credentials import Credentials
 from evertoken.edge.requests import read_json
+from evertoken.edge.routes.auth import Password
 from evertoken.edge.services import PasswordWriter, Services
 from evertoken.secret import Secret
 from evertoken.sessions.model import AccountChange, EventKind, SessionRecord, session_id_bytes, session_id_text

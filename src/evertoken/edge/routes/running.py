@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 from evertoken.edge import metrics
 from evertoken.edge.answers import json_answer, refuse
-from evertoken.edge.openapi import description
+from evertoken.edge.openapi.description import description
 from evertoken.edge.services import Services
 from evertoken.errors import StoreUnavailable
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evertoken.edge import parsing
-from evertoken.edge.settings import Definition, Settings, definitions
+from evertoken.edge.settings import Definition, Settings, definitions, parsing
 from evertoken.errors import ConfigurationError
 
 OTHER_VARIABLES = frozenset({"EVERTOKEN_CONFIG"})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from evertoken.edge import parsing
+from evertoken.edge.settings import parsing
 from evertoken.secret import Secret
 from evertoken.tokens.signing_keys import Algorithm
 from evertoken.wire.cookies import SameSite
@@ -29,7 +29,7 @@ def _setting(default: T, parse: Callable[[str], T], help_text: str) -> T:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings, validated. `settings_sources.load` makes one; code in tests may as well."""
+    """All settings, validated. `sources.load` makes one; code in tests may as well."""
 
     # Where it listens and who may speak to it
     host: str = _setting("127.0.0.1", str, "Address to listen on; 0.0.0.0 for every interface.")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from evertoken.edge.openapi_parts import (
+from evertoken.edge.openapi.parts import (
     ALL_REASONS,
     BEARER,
     COOKIE,

@@ -3,7 +3,7 @@
 from typing import Final
 
 from evertoken.edge.metrics import CONTENT_TYPE
-from evertoken.edge.openapi_parts import (
+from evertoken.edge.openapi.parts import (
     CLIENT,
     EXAMPLE_ACCESS_TOKEN,
     EXAMPLE_REFRESH_TOKEN,

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import msgspec
 
-from evertoken.edge import openapi_oauth, openapi_sessions
-from evertoken.edge.account_routes import PasswordBody
-from evertoken.edge.auth_routes import LoginBody, RefreshBody
-from evertoken.edge.openapi_parts import HEADERS, JSON, schema
+from evertoken.edge.openapi import oauth, sessions
+from evertoken.edge.openapi.parts import HEADERS, JSON, schema
+from evertoken.edge.routes.account import PasswordBody
+from evertoken.edge.routes.auth import LoginBody, RefreshBody
 from evertoken.edge.settings import Settings
 from evertoken.wire.answers import CsrfAnswer, OAuthError, Problem, SessionsAnswer, TokenAnswer
 from evertoken.wire.cookies import RefreshCookie
@@ -57,8 +57,8 @@ _TAGS: Final = {
 @functools.lru_cache(maxsize=8)
 def description(settings: Settings) -> dict[str, Any]:
     """The description, made once for each settings; not to be changed by who gets it."""
-    paths = openapi_sessions.paths(changes_passwords=not settings.user_directory)
-    paths |= openapi_oauth.paths(has_metrics=settings.metrics)
+    paths = sessions.paths(changes_passwords=not settings.user_directory)
+    paths |= oauth.paths(has_metrics=settings.metrics)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -119,7 +119,7 @@ def _schemas() -> JSON:
     for holder in ("TokenAnswer", "CsrfAnswer"):
         components[holder]["properties"]["session_id"] = schema("SessionId")
     components["SessionAnswer"]["properties"]["id"] = schema("SessionId")
-    return {**components, **openapi_oauth.SCHEMAS, "SessionId": _SESSION_ID, "Claims": _CLAIMS}
+    return {**components, **oauth.SCHEMAS, "SessionId": _SESSION_ID, "Claims": _CLAIMS}
 
 
 def _never_null(member: JSON) -> JSON:

@@ -1,0 +1,1 @@
+"""The OpenAPI description, made from the Structs that the routes read and render."""

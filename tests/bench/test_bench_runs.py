@@ -1,0 +1,40 @@
+"""That the bench runs and says everything it is asked for. Never how fast anything is."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+ROWS = (
+    "POST that does nothing (ES256 server)",
+    "refresh, ADVANCE, ES256",
+    "refresh, ADVANCE, HS256",
+    "ES256 store: the UPDATE",
+    "HS256 access token with joserfc",
+    "64 callers, a commit each",
+    "64 callers, group commit",
+    "one bare commit (sqlite3)",
+    "a lone caller's rotation, beyond it",
+    "ES256, unguarded",
+    "ES256, guarded, seen before",
+    "HS256, guarded, first sight",
+    "refresh p99, quiet, server on one core",
+    "refresh p99, flooded, server on one core",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the bench pins processes to cores, which Linux alone can do")
+def test_the_bench_prints_every_row() -> None:
+    """`python -m bench` measures durable refreshes, the store, the guard and the flood, and prints a row for each."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "bench", "--tiny"], cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    for row in ROWS:
+        assert row in ran.stdout
+    assert "synchronous=FULL; every refresh counted as ADVANCE" in ran.stdout
+    assert "REFUSED" not in ran.stdout
