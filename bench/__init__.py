@@ -1,0 +1,1 @@
+"""What evertoken costs, measured: `python -m bench` prints one table. Never part of a test; see README.md."""

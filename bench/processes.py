@@ -1,0 +1,68 @@
+"""Starting the servers under measurement, and reading what they cost."""
+
+import contextlib
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.serve import Plan, Ready
+
+_ROOT = Path(__file__).resolve().parent.parent
+_REFRESHES = re.compile(r'^evertoken_refreshes_total\{outcome="(\w+)"\} (\S+)$', re.MULTILINE)
+
+
+class ServerProcess:
+    """A server that runs; `told` is what it said when it was ready."""
+
+    def __init__(self, process: "subprocess.Popen[str]", told: Ready) -> None:
+        self._process = process
+        self.told = told
+
+    def cpu_seconds(self) -> float:
+        """CPU that all its threads have used, to the nanosecond: Linux gives every process a clock of its own."""
+        return time.clock_gettime(~self._process.pid << 3 | 2)
+
+    def get(self, path: str) -> str:
+        """What it answers."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.told.port}{path}", timeout=10) as answer:
+            return str(answer.read(), "utf-8")
+
+    def refreshes(self) -> dict[str, float]:
+        """What it has counted: refreshes by outcome."""
+        return {outcome: float(count) for outcome, count in _REFRESHES.findall(self.get("/metrics"))}
+
+
+@contextlib.contextmanager
+def running(plan: Plan) -> Iterator[ServerProcess]:
+    """Start a server; it is gone at the end, whatever happens."""
+    log = Path(plan.folder) / f"{plan.kind}-{plan.algorithm}.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench.serve", json.dumps(dataclasses.asdict(plan))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=_ROOT,
+        )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the server did not start:\n{log.read_text()[-4000:]}")
+        yield ServerProcess(process, Ready(**json.loads(line)))
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()

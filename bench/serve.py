@@ -1,0 +1,231 @@
+"""
+The servers under measurement, each a process of its own: `python -m bench.serve '{"kind": ...}'`.
+
+When it is ready, a server writes one line of JSON to standard output; when its standard input ends, it stops. So
+none outlives the bench, however that ends.
+"""
+
+import asyncio
+import dataclasses
+import json
+import os
+import socket
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from bench.effort import pin
+from evertoken.accounts.users import User
+from evertoken.assembly import Server, build
+from evertoken.edge import logs
+from evertoken.edge.answers import json_answer
+from evertoken.edge.requests import read_json
+from evertoken.edge.serving import uvicorn_config
+from evertoken.edge.settings import Settings
+from evertoken.guards.asgi import GuardMiddleware
+from evertoken.secret import Secret
+from evertoken.sessions.model import Caller
+from evertoken.sessions.service import SignedInUser
+from evertoken.stores.sqlite import connection as sqlite_connection
+from evertoken.tokens.refresh_token import Delivery
+from evertoken.tokens.signing_keys import Algorithm
+
+PASSWORD = "correct-horse-battery"
+NOTHING = "/auth/nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """
+    What to start.
+
+    Args:
+        folder: Where its database and its log go.
+        kind: `tokens` is evertoken itself; `guarded` is an application behind the guard.
+        core: The core to stay on; None for any.
+        sessions: How many sessions to begin beforehand.
+        users: How many users have a password that costs what the settings' defaults cost.
+        access_tokens: How many access tokens to make of sessions of their own.
+    """
+
+    folder: str
+    kind: str = "tokens"
+    core: int | None = None
+    algorithm: str = "ES256"
+    sessions: int = 0
+    users: int = 0
+    access_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What the bench is told of a server that runs."""
+
+    port: int
+    synchronous: int = 0
+    refresh_tokens: list[str] = field(default_factory=list)
+    access_tokens: dict[str, list[str]] = field(default_factory=dict)
+
+
+class NothingBody(msgspec.Struct):
+    """What a POST that does nothing takes: as large as a refresh."""
+
+    refresh_token: str
+
+
+_NOTHING = msgspec.json.Decoder(NothingBody)
+
+
+def settings_of(plan: Plan, port: int) -> Settings:
+    """As for everybody, but: every successor counts at once, so that every refresh after the first is an ADVANCE."""
+    return Settings(
+        port=port,
+        store=str(Path(plan.folder) / f"{plan.algorithm}.db"),
+        algorithm=Algorithm(plan.algorithm),
+        overlap=timedelta(0),
+        free_failures_per_address=250,  # the flood of sign-ins comes from one address
+    )
+
+
+async def _tokens(plan: Plan, listener: socket.socket) -> tuple[Any, Settings, Ready]:
+    settings = settings_of(plan, listener.getsockname()[1])
+    server = build(settings)
+    _add_nothing(server)
+    await server.start()
+    await _add_users(server, plan.users)
+    texts = [refresh for refresh, _ in await begin_all(server, plan.sessions)]
+    return server.app, settings, Ready(settings.port, _synchronous(Path(settings.store)), texts)
+
+
+def _add_nothing(server: Server) -> None:
+    """
+    A POST that reads its JSON and answers a little, beside the routes of the server and inside the same envelope.
+
+    It comes first, so that no other route is tried before it.
+    """
+    limit = server.services.settings.max_body_bytes
+
+    async def nothing(request: Request) -> Response:
+        await read_json(request, _NOTHING, limit=limit)
+        return json_answer({"done": True})
+
+    server.app._router.routes.insert(0, Route(NOTHING, nothing, methods=["POST"]))
+
+
+async def _add_users(server: Server, count: int) -> None:
+    if not count:
+        return
+    hashed = server.hashing.hash_now(Secret(PASSWORD))  # one for all: what checking it costs is the same
+    for number in range(count):
+        name = f"user{number}"
+        await server.store.add_user(User(f"u_{name}", name, hashed, 0, False, ("member",), server.services.clock()))
+
+
+async def begin_all(server: Server, count: int) -> list[tuple[str, str]]:
+    """Sessions of users of their own, each as its refresh token and its access token."""
+    return await asyncio.gather(*(_begin(server, number) for number in range(count)))
+
+
+async def _begin(server: Server, number: int) -> tuple[str, str]:
+    name = f"member{number}"
+    await server.store.add_user(User(f"u_{name}", name, "", 0, False, ("member",), server.services.clock()))
+    granted = await server.services.sessions.begin(
+        SignedInUser(f"u_{name}", name, 0, ("member",)),
+        Caller("127.0.0.1", "evertoken-bench/1"),
+        client_id="bench",
+        delivery=Delivery.BODY,
+    )
+    assert granted is not None
+    assert granted.refresh_token is not None
+    return granted.refresh_token, granted.access_token
+
+
+def _synchronous(path: Path) -> int:
+    """What SQLite says of a connection opened as the writer's is: 2 is FULL, a commit is on the disk."""
+    connection = sqlite_connection.open_for_writing(path)
+    try:
+        found: int = connection.execute("PRAGMA synchronous").fetchone()[0]
+    except sqlite3.Error:
+        return -1
+    else:
+        return found
+    finally:
+        connection.close()
+
+
+async def _guarded(plan: Plan, listener: socket.socket) -> tuple[Any, Settings, Ready]:
+    """
+    One small Starlette application three times: unguarded, and behind a guard of each algorithm.
+
+    `/forget` empties the guards' memories, so that the next sight of a token is its first.
+    """
+    apps: dict[str, Any] = {"/plain": _application("/plain", ())}
+    tokens: dict[str, list[str]] = {}
+    forgets: list[Callable[[], None]] = []
+    settings = settings_of(plan, listener.getsockname()[1])
+    for algorithm in (Algorithm.ES256, Algorithm.HS256):
+        server = build(settings_of(dataclasses.replace(plan, algorithm=algorithm.value), settings.port))
+        await server.start()
+        tokens[algorithm.value] = [access for _, access in await begin_all(server, plan.access_tokens)]
+        apps[f"/{algorithm.value}"] = _application(f"/{algorithm}", (Middleware(GuardMiddleware, guard=server.guard),))
+        forgets.append(server.guard.forget)
+
+    async def forget(_request: Request) -> Response:
+        for each in forgets:
+            each()
+        return Response(status_code=204, headers={"content-length": "0"})
+
+    apps["/forget"] = Starlette(routes=[Route("/forget", forget)])
+
+    async def dispatch(scope: Any, receive: Any, send: Any) -> None:
+        await apps[scope.get("path", "/plain")](scope, receive, send)
+
+    return dispatch, settings, Ready(settings.port, access_tokens=tokens)
+
+
+def _application(path: str, middleware: Iterable[Middleware]) -> Starlette:
+    async def hello(_request: Request) -> Response:
+        return JSONResponse({"hello": "world"})
+
+    return Starlette(routes=[Route(path, hello)], middleware=list(middleware))
+
+
+async def main(plan: Plan) -> None:
+    """Start, tell, serve until standard input ends."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    make = _tokens if plan.kind == "tokens" else _guarded
+    app, settings, ready = await make(plan, listener)
+    server = uvicorn.Server(uvicorn_config(app, settings))
+    threading.Thread(target=_stop_with_our_parent, args=(server,), daemon=True).start()
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.01)
+    if server.started:
+        print(json.dumps(dataclasses.asdict(ready)), flush=True)
+    await serving
+
+
+def _stop_with_our_parent(server: uvicorn.Server) -> None:
+    os.read(0, 1)
+    server.should_exit = True
+
+
+if __name__ == "__main__":
+    asked = Plan(**json.loads(sys.argv[1]))
+    pin(asked.core)
+    logs.configure(level="info", as_json=True)
+    uvloop.run(main(asked))
