@@ -57,7 +57,7 @@ class Line:
     def cells(self) -> tuple[str, str, str, str, str, str]:
         """What stands in the columns."""
         unit = "x" if self.goal is None else self.goal.unit
-        value = "" if self.value is None else f"{self.value:.3g}{unit}"
+        value = "" if self.value is None else f"{self.value:.3f}{unit}"
         goal = "" if self.goal is None else str(self.goal)
         return self.what, self.figure, value, goal, _VERDICTS[self.is_met()], self.note
 
