@@ -290,7 +290,12 @@ def _unmatchable_hash(cost: HashingParameters) -> str:
 
 
 def _lower_own_priority() -> None:
-    """Let everything else go first. Linux alone has a priority per thread; elsewhere this would hit a process."""
+    """
+    Let everything else go first. Linux alone has a priority per thread; elsewhere this would hit a process.
+
+    SCHED_BATCH besides: a thread that has just been woken does not push aside the one that answers refreshes.
+    """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
