@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
 
 from evertoken.sessions.model import Event, EventKind, session_id_text
 
@@ -31,6 +32,7 @@ def configure(*, level: str, as_json: bool) -> None:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
+        _without_colours,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
@@ -62,6 +64,12 @@ class _MaskingFormatter(structlog.stdlib.ProcessorFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return _TOKEN.sub("[masked]", super().format(record))
+
+
+def _without_colours(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """uvicorn hands over each of its messages a second time, with escape codes for a terminal."""
+    line.pop("color_message", None)
+    return line
 
 
 def log_event(event: Event) -> None:
