@@ -80,7 +80,7 @@ class Server:
         self.store.close()
 
 
-def open_store(settings: Settings, *, clock: Clock = system_clock) -> SqliteStore:
+def open_store(settings: Settings, *, clock: Clock = system_clock, may_create: bool = True) -> SqliteStore:
     """
     The store that the settings name.
 
@@ -98,6 +98,7 @@ def open_store(settings: Settings, *, clock: Clock = system_clock) -> SqliteStor
         access_lifetime_ms=milliseconds(settings.access_lifetime),
         sessions_per_user=settings.sessions_per_user,
         users_elsewhere=bool(settings.user_directory),
+        may_create=may_create,
     )
 
 
@@ -136,7 +137,11 @@ def open_hashing(settings: Settings, parameters: HashingParameters | None = None
 
 
 def build(
-    settings: Settings, *, clock: Clock = system_clock, hashing_parameters: HashingParameters | None = None
+    settings: Settings,
+    *,
+    clock: Clock = system_clock,
+    hashing_parameters: HashingParameters | None = None,
+    may_create: bool = True,
 ) -> Server:
     """
     Put a server together.
@@ -144,12 +149,13 @@ def build(
     Args:
         clock: The time, for the server and its store.
         hashing_parameters: Instead of those of the settings: tests sign in quickly.
+        may_create: Make the database if there is none.
 
     Raises:
         ConfigurationError: a setting cannot be used; the message says which and what to do.
     """
     secrets = open_secrets(settings)
-    store = open_store(settings, clock=clock)
+    store = open_store(settings, clock=clock, may_create=may_create)
     keys = open_keys(settings, store, secrets)
     hashing = open_hashing(settings, hashing_parameters)
     revoked = RevokedSessions(access_lifetime_ms=milliseconds(settings.access_lifetime))
@@ -245,7 +251,8 @@ def worker_app() -> Any:
     settings = load({}, os.environ)
     logs.configure(level=settings.log_level, as_json=settings.log_format == "json")
     _stop_with_parent()
-    return build(settings).app
+    # `serve` has made the database. A worker that is started again must not replace a lost one by an empty one.
+    return build(settings, may_create=False).app
 
 
 def _stop_with_parent() -> None:

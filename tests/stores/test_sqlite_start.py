@@ -73,3 +73,13 @@ def test_a_database_that_stays_locked_is_refused_at_the_start(
     monkeypatch.setattr(sqlite_connection, "LOCK_WAIT_SECONDS", 0.05)
     with locked_by_another_process(bench.path):
         assert "locked" in refused(bench.path, bench.clock)
+
+
+def test_a_worker_started_anew_does_not_replace_a_lost_database_by_an_empty_one(tmp_path: Path) -> None:
+    """Where the database must be there already, its loss stops the worker: no session is said to be over."""
+    lost = tmp_path / "lost.db"
+    with pytest.raises(ConfigurationError, match=r"^store: .*lost\.db is gone"):
+        sqlite_connection.prepare(lost, may_create=False)
+    assert not lost.exists()
+    sqlite_connection.prepare(lost)
+    sqlite_connection.prepare(lost, may_create=False)

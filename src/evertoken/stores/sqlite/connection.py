@@ -20,14 +20,19 @@ def migrations() -> tuple[str, ...]:
     return tuple(entry.read_text("utf-8") for entry in sorted(folder.iterdir(), key=lambda e: e.name))
 
 
-def prepare(path: Path) -> None:
+def prepare(path: Path, *, may_create: bool = True) -> None:
     """
     Create the database if there is none, and bring it to this version's schema.
+
+    Args:
+        may_create: False where a database must be there already.
 
     Raises:
         ConfigurationError: the path cannot be used: not a folder we may write to, a file of another program,
             or a schema from a newer evertoken.
     """
+    if not may_create and not path.exists():
+        raise ConfigurationError("store", f"{path} is gone; put it back and start again")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Created by us with its mode, for SQLite would create it readable by everybody.

@@ -38,6 +38,7 @@ class SqliteStore:
         access_lifetime_ms: How long revocations must be remembered at least.
         sessions_per_user: Above this many live sessions the least recently used one ends at a sign-in.
         users_elsewhere: Users live in the host application's own table; epochs come with each request.
+        may_create: Make the file if there is none. An empty database in place of a lost one signs everybody out.
 
     Raises:
         ConfigurationError: the file cannot be used.
@@ -52,8 +53,9 @@ class SqliteStore:
         access_lifetime_ms: int,
         sessions_per_user: int = 100,
         users_elsewhere: bool = False,
+        may_create: bool = True,
     ) -> None:
-        prepare(path)
+        prepare(path, may_create=may_create)
         self.path = path
         self._policy = policy
         self._cap = sessions_per_user
