@@ -13,6 +13,11 @@ def system_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
+def both_clocks() -> tuple[float, float]:
+    """The wall clock, in seconds since the epoch, and the monotonic clock, in seconds, of this machine."""
+    return time.time(), time.monotonic()
+
+
 def monotonic_seconds() -> float:
     """Seconds on a clock that is never set back, for deadlines inside one process."""
     return time.monotonic()

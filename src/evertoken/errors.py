@@ -11,10 +11,18 @@ EvertokenError
 │   └── ClaimMismatch       .claim
 ├── InsufficientRights      403 insufficient_scope: the token is good, the rights are not there
 ├── SessionOver             401 session_over, or 400 invalid_grant on the OAuth routes; .reason
-├── TemporarilyUnavailable  503 + Retry-After: our fault, nobody is signed out; .retry_after_seconds
+├── TemporarilyUnavailable  nobody is signed out; try again after .retry_after_seconds (as an answer: 503 + Retry-After)
 │   ├── StoreUnavailable    the store is locked, full, read-only, gone or too slow
 │   ├── Overloaded          more work of one kind is waiting than its bound allows
-│   └── HookFailed          a hook of the host application raised, or returned what it must not
+│   ├── HookFailed          a hook of the host application raised, or returned what it must not
+│   ├── RefreshUnavailable  (client) no new access token now; the session and its tokens are kept
+│   ├── SignInUnavailable   (client) the server could not be asked, or is too busy
+│   ├── SignOutUnavailable  (client) the server has not confirmed the end; the tokens are kept
+│   └── TokenStoreUnavailable (client) the token store is full, held by another process or unreachable
+├── SignedOut               (client) the session is over, sign in again; .reason
+├── SignInRefused           (client) the server said no; .code
+├── NotReplayable           (client) the token was renewed, the body could not be sent twice; .response
+├── TokenStoreRefused       (client) a damaged, foreign or unsafe token store; nothing was written
 ├── PasswordRefused, UsernameRefused   (accounts) what a person may choose anew; .rule
 ├── UsernameTaken, ClientRefused       (accounts) what an operator may choose anew
 └── ConfigurationError      raised at start-up, never per request; .setting
@@ -92,6 +100,69 @@ class Overloaded(TemporarilyUnavailable):
 
 class HookFailed(TemporarilyUnavailable):
     """A hook that the host application supplied raised, or returned what it must not; named in the log."""
+
+
+class RefreshUnavailable(TemporarilyUnavailable):
+    """
+    There is no valid access token and none can be had now: network, timeout, 429, 5xx, or a strange answer.
+
+    The tokens are kept and nobody is signed out. `.retry_after_seconds` says when it is worth trying again.
+    """
+
+
+class SignInUnavailable(TemporarilyUnavailable):
+    """The server could not be asked whether the password is right, or is too busy to say."""
+
+
+class SignOutUnavailable(TemporarilyUnavailable):
+    """The server has not confirmed that the session is over (RFC 7009 §2.2.1), so its tokens are kept: try again."""
+
+
+class TokenStoreUnavailable(TemporarilyUnavailable):
+    """The place where tokens are kept is full, unreachable, or held by another process for too long."""
+
+
+class TokenStoreRefused(EvertokenError):
+    """The place where tokens are kept is damaged, foreign or unsafe; a person has to look. Nothing was written."""
+
+
+class SignedOut(EvertokenError):
+    """
+    Nobody is signed in; the person has to sign in again.
+
+    `.reason` is the server's (`expired_idle`, `expired_max_age`, `signed_out`, `password_changed`, `revoked`,
+    `replayed`, `account_disabled`, `unknown`, or `invalid_grant` where an OAuth server says no more), or the client's
+    own: `not_signed_in` (nobody ever was, here), `signed_in_anew` (somebody else signed in over it), `expired` (the
+    access token has ended and there is no refresh token).
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"signed out ({reason}): sign in again")
+        self.reason = reason
+
+
+class SignInRefused(EvertokenError):
+    """The server refused the sign-in; `.code` is its code (`bad_credentials`), or its HTTP status as text."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"sign-in refused ({code}): {detail}")
+        self.code = code
+
+
+class NotReplayable(EvertokenError):
+    """
+    The access token had expired and was renewed, but the body of this request cannot be sent a second time.
+
+    The server has refused the request. Make it again with a fresh body. `.response` is the refusal, as the HTTP
+    library gave it; its body may have been read.
+    """
+
+    def __init__(self, response: object) -> None:
+        super().__init__(
+            "the access token had expired; it has been renewed, but this request's body was a stream and is used up: "
+            "make the request again with a fresh body"
+        )
+        self.response = response
 
 
 class ConfigurationError(EvertokenError):

@@ -1,0 +1,1 @@
+"""How one API spells the conversation: where tokens go, how the calls look, what "expired" and "over" look like."""
