@@ -19,17 +19,21 @@ compile() {
 # dev first, and server within it: a .venv made for dev then holds exactly what the server is shipped with.
 compile requirements/dev.txt --extra server --group dev
 compile requirements/server.txt --extra server --group build --constraints requirements/dev.txt
+# niquests puts another library in the place of urllib3: an environment of its own, for its tests only.
+compile requirements/niquests.txt --group niquests
 
 if command -v npm >/dev/null; then
-  (
-    cd tests/oauth_clients
-    [ -z "${UPGRADE:-}" ] || rm -f package-lock.json
-    quietly npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
-  )
+  for folder in tests/oauth_clients tests/foreign_server; do
+    (
+      cd "$folder"
+      [ -z "${UPGRADE:-}" ] || rm -f package-lock.json
+      quietly npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
+    )
+  done
 else
-  say "npm is missing: tests/oauth_clients/package-lock.json stays as it is"
+  say "npm is missing: tests/*/package-lock.json stay as they are"
 fi
 
-if grep -nE '://' requirements/*.txt tests/oauth_clients/package-lock.json | grep -vE '"(url|homepage)":' >&2; then
+if grep -nE '://' requirements/*.txt tests/*/package-lock.json | grep -vE '"(url|homepage)":' >&2; then
   fail "a lock file holds an address"
 fi

@@ -34,30 +34,46 @@ missing() {
   [ "${CI:-}" != true ] || failed=1
 }
 
-check_strace() {
-  if command -v strace >/dev/null || apt_install strace 2>/dev/null; then
-    record strace ok 0
+# check_program PROGRAM PACKAGE WHAT: install a Debian package for its program, unless the program is there.
+check_program() {
+  local started=$SECONDS
+  if command -v "$1" >/dev/null || apt_install "$2" 2>/dev/null; then
+    record "$1" ok $((SECONDS - started))
   else
-    missing strace "the tests that watch system calls are skipped; install it (Debian: apt-get install strace)"
+    missing "$1" "$3 are skipped; install it (Debian: apt-get install $2)"
   fi
 }
 
 # shellcheck disable=SC2317 # called by check
-install_oauth_clients() (
-  cd tests/oauth_clients || exit
+install_npm() (
+  cd "$1" || exit
   wanted=$(cat package.json package-lock.json | cksum)
   [ "$(cat node_modules/.evertoken-setup 2>/dev/null)" != "$wanted" ] || exit 0
   npm ci --no-audit --no-fund && printf '%s\n' "$wanted" >node_modules/.evertoken-setup
 )
 
-check_oauth_clients() {
-  local version
+check_npm() {
+  local version folder
   version=$(node --version 2>/dev/null | sed -E 's/^v([0-9]+).*/\1/')
   if [ "${version:-0}" -lt 20 ] || ! command -v npm >/dev/null; then
-    missing "npm ci" "the tests with JavaScript clients are skipped; install Node 20 or newer, with npm"
-  else
-    check "npm ci" install_oauth_clients
+    missing "npm ci" "the tests with JavaScript programs are skipped; install Node 20 or newer, with npm"
+    return
   fi
+  for folder in tests/oauth_clients tests/foreign_server; do
+    check "npm ci ${folder#tests/}" install_npm "$folder"
+  done
+}
+
+# niquests puts another library in the place of urllib3, so it has an environment of its own.
+# shellcheck disable=SC2317 # called by check
+install_niquests() {
+  local wanted venv=.venv/niquests
+  wanted="$(cksum <requirements/niquests.txt) $(.venv/bin/python --version)"
+  [ "$(cat "$venv/.evertoken-setup" 2>/dev/null)" != "$wanted" ] || return 0
+  rm -rf "$venv"
+  .venv/bin/python -m venv "$venv" || return
+  "$venv/bin/python" -m pip install --quiet --require-hashes --no-deps --only-binary :all: \
+    -r requirements/niquests.txt && printf '%s\n' "$wanted" >"$venv/.evertoken-setup"
 }
 
 # On every core; starting the workers costs about a second. A file stays in one process, so that its fixtures are made
@@ -89,8 +105,10 @@ check "ruff format --check" ruff format --check .
 check mypy mypy
 check lint-imports lint-imports
 if [ "${1:-}" != lint ]; then
-  check_strace
-  check_oauth_clients
+  check_program strace strace "the tests that watch system calls"
+  check_program redis-server redis-server "the tests of the token store in Redis"
+  check_npm
+  check "venv for niquests" install_niquests
   check_pytest
 fi
 
