@@ -1,0 +1,1 @@
+"""Where the client keeps tokens."""
