@@ -11,8 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from evertoken.client.http import HttpTransport
-from evertoken.client.transport import Answer, Call, NotSent
+from evertoken.client.http import Answer, Call, HttpTransport, NotSent
 
 OUTER_SECONDS = 60
 """A call that has not ended by then hangs. No test says how fast one is."""

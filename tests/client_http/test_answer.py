@@ -7,8 +7,7 @@ import zlib
 
 import pytest
 
-from evertoken.client.http import HttpTransport
-from evertoken.client.transport import Answer, Call, NoAnswer
+from evertoken.client.http import Answer, Call, HttpTransport, NoAnswer
 from tests.client_http.scripted import Step, answer, drip, ended, flood, read, reset, send, serving
 
 SECRET = "s3cr3t-token"

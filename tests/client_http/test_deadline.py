@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from evertoken.client.http import HttpTransport
-from evertoken.client.transport import Call, NoAnswer, NotSent
+from evertoken.client.http import Call, HttpTransport, NoAnswer, NotSent
 from tests.client_http.certificates import Certificates
 from tests.client_http.scripted import SHORT_SECONDS, Peer, Step, answer, drip, hold, read, send, send_in_short, serving
 

@@ -5,8 +5,7 @@ import re
 
 import pytest
 
-from evertoken.client.http import HttpTransport
-from evertoken.client.transport import Call, NoAnswer, NotSent
+from evertoken.client.http import Call, HttpTransport, NoAnswer, NotSent
 from tests.client_http.certificates import Certificates
 from tests.client_http.proxies import tunnel
 from tests.client_http.scripted import SHORT_SECONDS, Step, answer, drip, flood, hold, read, reset, send, serving

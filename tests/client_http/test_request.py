@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from evertoken.client.http import HttpTransport
-from evertoken.client.transport import Answer, Call, NotSent, Transport
+from evertoken.client.http import Answer, Call, HttpTransport, NotSent, Transport
 from tests.client_http.certificates import Certificates
 from tests.client_http.scripted import OUTER_SECONDS, Peer, answer, read, send, serving
 

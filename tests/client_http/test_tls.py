@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evertoken.client.http import HttpTransport
-from evertoken.client.transport import Call, NoAnswer, NotSent
+from evertoken.client.http import Call, HttpTransport, NoAnswer, NotSent
 from tests.client_http.certificates import Certificates
 from tests.client_http.scripted import ScriptedServer, Step, answer, close_tls, hold, read, reset, send, serving
 
@@ -92,7 +91,7 @@ def test_tls_before_1_2_is_not_sent_to(transport: HttpTransport, certificates: C
         old.maximum_version = ssl.TLSVersion.TLSv1_1
     with serving(read, answer(), tls=old) as server:
         assert refused(transport, server).startswith("TLS failed: ")
-    assert transport._context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert transport._opener.trust().minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def test_a_server_that_speaks_no_tls_is_not_sent_to(transport: HttpTransport) -> None:
