@@ -176,6 +176,11 @@ class Dialect:
     refresh_is_repeatable: bool = False
     lifetime_seconds: float | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse at start what could only fail in mid-conversation."""
+        if self.reason is not None:
+            pointer.parse(self.reason)
+
     @functools.cached_property
     def judged_statuses(self) -> frozenset[int]:
         """The statuses that can mean anything but accepted: the quick way past nearly all answers."""

@@ -1,0 +1,1 @@
+"""Drives the pure core of the client by the cases in conformance/, which the JavaScript client is driven by too."""
