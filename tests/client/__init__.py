@@ -1,0 +1,1 @@
+"""The session itself, whatever sends the requests."""
