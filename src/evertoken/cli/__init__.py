@@ -1,39 +1,42 @@
-"""The command `evertoken`."""
+"""
+The command `evertoken`.
 
+Nothing else is imported here: `evertoken token` in a script is not to wait for the packages of the server, nor to need
+them, and whoever presses Ctrl-C while Python is still importing sees no traceback.
+"""
+
+import os
 import sys
+from typing import TYPE_CHECKING, Any
 
-import click
+if TYPE_CHECKING:
+    from evertoken.cli.commands import group
 
-from evertoken.cli.clients import clients
-from evertoken.cli.demo import demo
-from evertoken.cli.doctor import doctor
-from evertoken.cli.keys import keys
-from evertoken.cli.serve import serve
-from evertoken.cli.sessions import sessions
-from evertoken.cli.users import users
+__all__ = ["group", "main"]
 
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="evertoken", message="evertoken %(version)s")
-def group() -> None:
-    """Keeps people signed in without their noticing."""
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as shells have it: 128 + SIGINT."""
 
 
-for command in (serve, demo, users, clients, sessions, keys, doctor):
-    group.add_command(command)
+def __getattr__(name: str) -> Any:
+    if name != "group":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from evertoken.cli import commands
+
+    return commands.group
 
 
 def main() -> None:
     """Run the command line; what the user can mend is one line, without a traceback."""
-    from evertoken.edge.settings.sources import SettingsRefused
-    from evertoken.errors import EvertokenError
-
     try:
-        group()
-    except SettingsRefused as refused:
-        for problem in refused.problems:
-            click.echo(f"evertoken: {problem}", err=True)
-        sys.exit(2)
-    except EvertokenError as error:
-        click.echo(f"evertoken: {error}", err=True)
-        sys.exit(1)
+        from evertoken.cli.running import run
+
+        status = run()
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except ModuleNotFoundError as error:
+        if error.name not in {"click", "rich"}:
+            raise
+        print(f"evertoken: {error.name} is not installed: pip install 'evertoken[cli]'", file=sys.stderr)  # noqa: T201
+        status = os.EX_UNAVAILABLE if hasattr(os, "EX_UNAVAILABLE") else 1
+    sys.exit(status)

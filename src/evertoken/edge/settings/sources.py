@@ -9,7 +9,7 @@ from typing import Any
 from evertoken.edge.settings import Definition, Settings, definitions, parsing
 from evertoken.errors import ConfigurationError
 
-OTHER_VARIABLES = frozenset({"EVERTOKEN_CONFIG"})
+OTHER_VARIABLES = frozenset({"EVERTOKEN_CONFIG", "EVERTOKEN_SESSION_FILE"})
 
 
 class SettingsRefused(ConfigurationError):
