@@ -1,0 +1,1 @@
+"""A bad network between many processes that share one session, and the real server."""
