@@ -8,7 +8,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import breakdown, flood, guards, stores
+from bench import breakdown, clients, flood, guards, stores
 from bench.disk import folder_on_a_disk
 from bench.effort import FULL, QUICK, TINY, Effort, cores, pin
 from bench.report import Section, render
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[Path, Effort], Awaitable[list[Section]]]] = {
     "refreshing": breakdown.run,
     "stores": stores.run,
     "guards": guards.run,
+    "clients": clients.run,
     "flood": flood.run,
 }
 

@@ -21,6 +21,9 @@ ROWS = (
     "ES256, unguarded",
     "ES256, guarded, seen before",
     "HS256, guarded, first sight",
+    "httpx2, SilentAuth",
+    "aiohttp, 32 at once, SilentAuth",
+    "requests: 100 refused, refreshed, sent again",
     "refresh p99, quiet, server on one core",
     "refresh p99, flooded, server on one core",
 )
