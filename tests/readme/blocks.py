@@ -36,7 +36,12 @@ def blocks_of(document: Path) -> list[Block]:
     return [Block(match[1], match[2]) for match in _BLOCK.finditer(document.read_text("utf-8"))]
 
 
-def script_of(blocks: list[Block]) -> str:
-    """All blocks in order; a line of marks before each tells the outputs apart. Servers are ended at the end."""
+def script_of(blocks: list[Block], *, first: str = "") -> str:
+    """
+    All blocks in order; a line of marks before each tells the outputs apart. Servers are ended at the end.
+
+    Args:
+        first: What the reader is taken to have done before.
+    """
     steps = [f"echo '=== block {number}'\n{block.as_shell()}" for number, block in enumerate(blocks, 1)]
-    return "set -e\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n" + "\n".join(steps)
+    return "set -e\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n" + first + "\n".join(steps)

@@ -1,15 +1,12 @@
 """The README's code is run, word for word."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.needs import need
 from tests.readme.blocks import blocks_of, script_of
+from tests.readme.running import run_in_own_network
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -29,39 +26,10 @@ PYTHON
 """
 
 
-def _run_in_own_network(script: str, folder: Path) -> dict[str, str]:
-    """
-    Run a script where port 8000 is nobody else's: in a network namespace of its own.
-
-    Returns the output of each block by its mark.
-    """
-    need("unshare", "gives the README's port 8000 a network of its own")
-    need("ip", "brings that network up")
-    need("curl", "the README calls it")
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("EVERTOKEN_")}
-    done = subprocess.run(
-        ["unshare", "-n", "bash", "-c", f"ip link set lo up && exec bash -c {_quoted(script)}"],
-        cwd=folder,
-        env={**environment, "PATH": path},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    parts = re.split(r"^=== (.*)$", done.stdout, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
-
-
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What each block of the README printed."""
-    return _run_in_own_network(script_of(blocks_of(README)) + _CHECK_GUARD, tmp_path_factory.mktemp("readme"))
+    return run_in_own_network(script_of(blocks_of(README)) + _CHECK_GUARD, tmp_path_factory.mktemp("readme"))
 
 
 def test_the_first_example_signs_in_and_refreshes(outputs: dict[str, str]) -> None:
@@ -77,8 +45,8 @@ def test_the_guard_of_the_readme_refuses_strangers_and_passes_ada(outputs: dict[
     assert "'reports for': 'usr_" in outputs["guard"]
 
 
-def test_an_oauth_client_renews_by_itself(outputs: dict[str, str]) -> None:
-    """requests-oauthlib, set up as in the README, refreshes an expired token and gets its answer."""
+def test_a_program_with_silent_auth_is_signed_in(outputs: dict[str, str]) -> None:
+    """The README's Python client signs in and gets its answer."""
     [client] = [number for number, block in enumerate(blocks_of(README), 1) if block.text.startswith("# client.py")]
     assert outputs[f"block {client}"].strip() == "ada"
 
@@ -99,7 +67,7 @@ def test_both_readmes_show_the_same_code() -> None:
 
 def test_every_link_of_the_readme_leads_somewhere() -> None:
     """Each relative link of both READMEs and of the docs names a file that is there."""
-    for document in [README, ROOT / "README.zh-CN.md", *(ROOT / "docs").glob("*.md")]:
+    for document in [README, ROOT / "README.zh-CN.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text("utf-8")):
             if "://" not in target:
                 assert (document.parent / target).exists(), f"{document.name} links to {target}"
