@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -94,7 +95,8 @@ async def _refresh(port: int) -> list[tuple[str, str]]:
 def _complete(log: Path, pid: int) -> Path:
     """Wait until strace, which outlives the server by a moment, has written the server's end."""
     give_up_at = time.monotonic() + 20
-    while f"{pid} +++ exited" not in log.read_text("ascii", "replace")[-20_000:].replace("  ", " "):
+    ended = re.compile(rf"^{pid} +\+\+\+ exited", re.MULTILINE)  # strace fills short process ids up with spaces
+    while not ended.search(log.read_text("ascii", "replace")[-20_000:]):
         assert time.monotonic() < give_up_at, "strace did not finish"
         time.sleep(0.05)
     return log
