@@ -1,5 +1,6 @@
 """What many tests share: a clock to move, a server on a real socket, a store."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import pytest
 
 from tests.support.clock import MovingClock
 from tests.support.server import LiveServer, live_server
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background of a shell: every program that a test starts would be deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FIGURES = "figures"
 EXPLORED = "explored"
