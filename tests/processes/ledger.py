@@ -111,9 +111,13 @@ class Ledger:
         assert answer["session_id"] == session_id_text(session_id)
         self.access_tokens.append((answer["session_id"], answer["access_token"]))
 
-    def check_store(self, database: Path, scratch: Path) -> list[str]:
+    def check_store(self, database: Path, scratch: Path, *, signing_in: int = 0) -> list[str]:
         """
         Compare a store that nobody has open with what was acknowledged.
+
+        Args:
+            database, scratch: The file, and where its copy goes.
+            signing_in: How many sign-ins have neither been answered nor been counted as lost.
 
         Returns:
             A line for everything that was lost; the store is read as a copy, as it stands on the disk.
@@ -127,7 +131,7 @@ class Ledger:
             }
             unwelcome = connection.execute("SELECT kind, detail FROM events WHERE kind IN ('heal', 'replay')")
             losses = [f"{kind}: {detail}" for kind, detail in unwelcome]
-        if len(rows) > len(self.sessions) + self.outcomes["sign-in lost"]:
+        if len(rows) > len(self.sessions) + self.outcomes["sign-in lost"] + signing_in:
             losses.append(f"{len(rows)} sessions, {len(self.sessions)} known: one has come from nowhere")
         for session_id, known in self.sessions.items():
             row = rows.get(session_id)
