@@ -59,9 +59,19 @@ check_npm() {
     missing "npm ci" "the tests with JavaScript programs are skipped; install Node 20 or newer, with npm"
     return
   fi
-  for folder in tests/oauth_clients tests/foreign_server; do
+  for folder in tests/oauth_clients tests/foreign_server browser; do
     check "npm ci ${folder#tests/}" install_npm "$folder"
   done
+}
+
+# The browser client: its types, the cases of conformance/ and axios in Node, and real tabs in Chromium.
+check_browser() {
+  [ -d browser/node_modules ] || return
+  check "tsc browser" npm --prefix browser run types
+  check "node --test browser" npm --prefix browser test
+  if command -v chromium >/dev/null; then
+    check "real tabs" npm --prefix browser run test:chromium
+  fi
 }
 
 # niquests puts another library in the place of urllib3, so it has an environment of its own.
@@ -107,7 +117,9 @@ check lint-imports lint-imports
 if [ "${1:-}" != lint ]; then
   check_program strace strace "the tests that watch system calls"
   check_program redis-server redis-server "the tests of the token store in Redis"
+  check_program chromium chromium "the tests in real tabs"
   check_npm
+  check_browser
   check "venv for niquests" install_niquests
   check_pytest
 fi
