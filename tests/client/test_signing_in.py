@@ -170,6 +170,36 @@ def test_a_refresh_that_lands_in_the_middle_of_a_sign_in_tells_no_listener(
     assert heard.reasons == []
 
 
+def test_a_waiting_request_is_not_sent_as_somebody_who_signs_in_meanwhile(
+    ada: Session, server: StagedServer, moving: MovingClock
+) -> None:
+    """
+    A request of one user that waits for a refresh fails when another user signs in here: it is not sent as his.
+    """
+    moving.advance(LIFETIME_SECONDS)
+    with server.hold_refreshes() as gate:
+        waiting = aside(ada.token)
+        gate.wait_for_arrival()
+        ada.login("bob", PASSWORD)
+    with pytest.raises(SignedOut, match="signed_in_anew"):
+        waiting.result(WITHIN_SECONDS)
+    assert ada.token() == document_of(ada)["access_token"]
+
+
+def test_a_late_refusal_is_not_sent_again_as_somebody_who_has_signed_in_since(ada: Session) -> None:
+    """
+    A refused request of one user is sent again for the same user who has signed in anew, and for no other.
+    """
+    holding = ada.gate.enter()
+    ada.login("ada", PASSWORD)
+    again = ada.gate.refused(holding)
+    assert again is not None
+    assert again.access_token == document_of(ada)["access_token"]
+    ada.login("bob", PASSWORD)
+    with pytest.raises(SignedOut, match="signed_in_anew"):
+        ada.gate.refused(again)
+
+
 async def test_a_cancelled_sign_in_goes_on(session: Session, server: StagedServer) -> None:
     """
     Cancelling the task that awaits a sign-in does not lose the tokens that are on their way.

@@ -16,7 +16,7 @@ from math import ceil
 from evertoken.client.flight import Flight
 from evertoken.client.refresher.holding import Holding, Moment
 from evertoken.client.refresher.outcomes import Ended, Failed, Outcome, Renewed
-from evertoken.client.refresher.plan import Own, renewed
+from evertoken.client.refresher.plan import SIGNED_IN_ANEW, Own, is_another, renewed
 from evertoken.client.refresher.record import Record
 from evertoken.client.refresher.refresher import Decision, Refresher, Step
 from evertoken.client.refreshing import Surroundings, end, refresh, replace_stored
@@ -46,6 +46,7 @@ class Gate:
         self._on_end = on_end
         self._own = Own()
         self._last_failed = _TOO_LONG
+        self._first_of_user = 0
         self._flight: Flight[Outcome] | None = None
         self._mutex = threading.Lock()
         self._replacing = threading.Lock()
@@ -173,7 +174,16 @@ class Gate:
         holding = self.refresher.holding
         return _Asked(self.refresher.on_demand, refused=holding.generation if holding else 0, wants_new=True)
 
+    def _asks_for_another(self, asked: "_Asked", before: Own, first_of_user: int) -> bool:
+        """Whether somebody else has signed in here since the request was made: it is not sent as his."""
+        if asked.wants_new:
+            return False  # no request hangs on it
+        if asked.refused:
+            return asked.refused < self._first_of_user
+        return before.is_signed_in and first_of_user != self._first_of_user
+
     def _follow(self, asked: "_Asked") -> Holding | None:
+        before, first_of_user = self._own, self._first_of_user
         decision, flight = self._decide(asked.question, wants_new=asked.wants_new)
         outcome: Outcome | None = None
         give_up_at = None
@@ -185,9 +195,12 @@ class Gate:
             except TimeoutError:
                 outcome = _TOO_LONG
             decision, flight = self._decide(self._next(asked, outcome))
+        if decision.holding is not None and self._asks_for_another(asked, before, first_of_user):
+            raise SignedOut(SIGNED_IN_ANEW)
         return self._conclude(decision, outcome)
 
     async def _follow_async(self, asked: "_Asked") -> Holding | None:
+        before, first_of_user = self._own, self._first_of_user
         decision, flight = self._decide(asked.question, wants_new=asked.wants_new)
         outcome: Outcome | None = None
         give_up_at = None
@@ -199,6 +212,8 @@ class Gate:
             except TimeoutError:
                 outcome = _TOO_LONG
             decision, flight = self._decide(self._next(asked, outcome))
+        if decision.holding is not None and self._asks_for_another(asked, before, first_of_user):
+            raise SignedOut(SIGNED_IN_ANEW)
         return self._conclude(decision, outcome)
 
     def _next(self, asked: "_Asked", outcome: Outcome) -> Question:
@@ -250,6 +265,8 @@ class Gate:
             case Failed():
                 self._last_failed = outcome
             case Renewed():
+                if self._own.is_known and is_another(outcome, self._own) and self.refresher.holding is not None:
+                    self._first_of_user = self.refresher.holding.generation
                 self._own = Own(outcome.session_id, outcome.account, outcome.access_token, is_signed_in=True)
             case Ended():
                 # The token is remembered, so that it is not taken up again from a store that still holds it.

@@ -71,7 +71,7 @@ def judge_stored(stored: Record | None, own: Own, *, wall: float) -> Outcome | N
     return None
 
 
-def is_another(stored: Record, own: Own) -> bool:
+def is_another(stored: Record | Renewed, own: Own) -> bool:
     """
     Whether the store holds somebody else's session, so that going on with it would change the user silently.
 
