@@ -82,7 +82,7 @@ def _seen(number: int, token: RefreshToken, result: RotationResult, began_at: fl
 def refresh_without_end(
     number: int, path: Path, tokens: Sequence[RefreshToken], barrier: Barrier, out: "Queue[list[Seen]]"
 ) -> None:
-    """Refresh these sessions again and again until all of them are over."""
+    """Refresh these sessions again and again until all of them are over, and once more."""
 
     async def body() -> list[Seen]:
         store = open_store(path)
@@ -92,6 +92,8 @@ def refresh_without_end(
         while {answer.outcome for answer in answers} != {Outcome.GONE}:
             answers = await _present(number, store, tokens)
             seen += answers
+        # All of them may have ended within one round, which began before.
+        seen += await _present(number, store, tokens)
         store.close()
         return seen
 
