@@ -1,7 +1,6 @@
 """The group of all commands. Each is imported when it is asked for: the client's need nothing of the server."""
 
 import importlib
-from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 
 import click
@@ -42,35 +41,16 @@ SERVER = {
 _ENTRIES = {**SERVER, **CLIENT}
 
 
-class _Commands(MutableMapping[str, click.Command]):
-    """By name; imported when they are taken out."""
-
-    def __init__(self) -> None:
-        self._more: dict[str, click.Command] = {}
-
-    def __getitem__(self, name: str) -> click.Command:
-        if name not in self._more:
-            self._more[name] = _imported(name, _ENTRIES[name])
-        return self._more[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in _ENTRIES or name in self._more
-
-    def __iter__(self) -> Iterator[str]:
-        return iter({**_ENTRIES, **self._more})
-
-    def __len__(self) -> int:
-        return len({**_ENTRIES, **self._more})
-
-    def __setitem__(self, name: str, command: click.Command) -> None:
-        self._more[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._more[name]
-
-
 class _Group(click.Group):
-    """Lists the commands by who needs them, without importing any."""
+    """Lists the commands by who needs them, and imports one only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_ENTRIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        return _imported(cmd_name, _ENTRIES[cmd_name]) if cmd_name in _ENTRIES else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
@@ -96,7 +76,6 @@ def _imported(name: str, entry: Entry) -> click.Command:
 
 @click.group(
     cls=_Group,
-    commands=_Commands(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(package_name="evertoken", message="evertoken %(version)s")

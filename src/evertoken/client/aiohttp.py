@@ -46,8 +46,7 @@ class SilentAuth:
         session, gate = self._session, self._gate
         if not self._home.covers_parts(url.scheme, url.raw_host or "", url.port, url.path):
             return await handler(request)
-        is_repeatable = _is_repeatable(request.body)
-        holding = (gate.at_once() if is_repeatable else None) or await gate.enter_async(is_repeatable=is_repeatable)
+        holding = await gate.enter_async(is_repeatable=_is_repeatable(request.body))
         request.headers[self._header] = session.header(holding)
         response = await handler(request)
         if response.status not in self._judged:

@@ -9,9 +9,10 @@ import os
 import random
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import cast
 
 from evertoken.client.flight import Flight
 from evertoken.client.refresher.holding import Holding, Moment
@@ -57,18 +58,6 @@ class Gate:
         """Which session this process believes in."""
         return self._own
 
-    def at_once(self) -> Holding | None:
-        """The access token, if a request may be sent without any waiting; None: ask `enter`. Takes no lock."""
-        refresher = self.refresher
-        holding = refresher.holding
-        if holding is None or refresher.is_flying:
-            return None
-        until = holding.renew or holding.expires  # what cannot be renewed is good to its end, and no longer
-        if until is None:
-            return holding
-        wall, monotonic = self._clock()
-        return holding if wall < until.wall and monotonic < until.monotonic else None
-
     def enter(self, *, is_repeatable: bool = True) -> Holding:
         """
         The access token to send a request with; waits for a refresh if there must be one first.
@@ -81,13 +70,15 @@ class Gate:
             RefreshUnavailable: There is none now; the tokens are kept.
             TokenStoreRefused: The token store has to be mended by a person.
         """
-        holding = self._follow(self._entry(is_repeatable=is_repeatable))
+        holding = (self._at_once() if is_repeatable else None) or self._follow(self._entry(is_repeatable=is_repeatable))
         assert holding is not None
         return holding
 
     async def enter_async(self, *, is_repeatable: bool = True) -> Holding:
         """`enter`, for a task."""
-        holding = await self._follow_async(self._entry(is_repeatable=is_repeatable))
+        holding = self._at_once() if is_repeatable else None
+        if holding is None:
+            holding = await self._follow_async(self._entry(is_repeatable=is_repeatable))
         assert holding is not None
         return holding
 
@@ -174,6 +165,59 @@ class Gate:
         holding = self.refresher.holding
         return _Asked(self.refresher.on_demand, refused=holding.generation if holding else 0, wants_new=True)
 
+    def _at_once(self) -> Holding | None:
+        """The access token, if a request that can be repeated may be sent without any waiting. Takes no lock."""
+        refresher = self.refresher
+        holding = refresher.holding
+        if holding is None or refresher.is_flying:
+            return None
+        until = holding.renew or holding.expires  # what cannot be renewed is good to its end, and no longer
+        if until is None:
+            return holding
+        wall, monotonic = self._clock()
+        return holding if wall < until.wall and monotonic < until.monotonic else None
+
+    def _follow(self, asked: "_Asked") -> Holding | None:
+        steps = self._steps(asked)
+        try:
+            flight, timeout_seconds = next(steps)
+            while True:
+                try:
+                    outcome = flight.wait(timeout_seconds)
+                except TimeoutError:
+                    outcome = _TOO_LONG
+                flight, timeout_seconds = steps.send(outcome)
+        except StopIteration as done:
+            return cast("Holding | None", done.value)
+
+    async def _follow_async(self, asked: "_Asked") -> Holding | None:
+        steps = self._steps(asked)
+        try:
+            flight, timeout_seconds = next(steps)
+            while True:
+                try:
+                    outcome = await flight.wait_async(timeout_seconds)
+                except TimeoutError:
+                    outcome = _TOO_LONG
+                flight, timeout_seconds = steps.send(outcome)
+        except StopIteration as done:
+            return cast("Holding | None", done.value)
+
+    def _steps(self, asked: "_Asked") -> Generator[tuple[Flight[Outcome], float], Outcome, Holding | None]:
+        """What to wait for, one after the other and for how long, until there is something to go on with."""
+        before, first_of_user = self._own, self._first_of_user
+        decision, flight = self._decide(asked.question, wants_new=asked.wants_new)
+        outcome: Outcome | None = None
+        give_up_at: float | None = None
+        while flight is not None:
+            now = self.around.now().monotonic
+            give_up_at = give_up_at or now + self.around.timeout_seconds + SLACK_SECONDS
+            outcome = yield flight, max(0.0, give_up_at - now)
+            decision, flight = self._decide(self._next(asked, outcome))
+        if decision.holding is not None and self._asks_for_another(asked, before, first_of_user):
+            raise SignedOut(SIGNED_IN_ANEW)
+        return self._conclude(decision, outcome)
+
     def _asks_for_another(self, asked: "_Asked", before: Own, first_of_user: int) -> bool:
         """Whether somebody else has signed in here since the request was made: it is not sent as his."""
         if asked.wants_new:
@@ -181,40 +225,6 @@ class Gate:
         if asked.refused:
             return asked.refused < self._first_of_user
         return before.is_signed_in and first_of_user != self._first_of_user
-
-    def _follow(self, asked: "_Asked") -> Holding | None:
-        before, first_of_user = self._own, self._first_of_user
-        decision, flight = self._decide(asked.question, wants_new=asked.wants_new)
-        outcome: Outcome | None = None
-        give_up_at = None
-        while flight is not None:
-            now = self.around.now().monotonic
-            give_up_at = give_up_at or now + self.around.timeout_seconds + SLACK_SECONDS
-            try:
-                outcome = flight.wait(max(0.0, give_up_at - now))
-            except TimeoutError:
-                outcome = _TOO_LONG
-            decision, flight = self._decide(self._next(asked, outcome))
-        if decision.holding is not None and self._asks_for_another(asked, before, first_of_user):
-            raise SignedOut(SIGNED_IN_ANEW)
-        return self._conclude(decision, outcome)
-
-    async def _follow_async(self, asked: "_Asked") -> Holding | None:
-        before, first_of_user = self._own, self._first_of_user
-        decision, flight = self._decide(asked.question, wants_new=asked.wants_new)
-        outcome: Outcome | None = None
-        give_up_at = None
-        while flight is not None:
-            now = self.around.now().monotonic
-            give_up_at = give_up_at or now + self.around.timeout_seconds + SLACK_SECONDS
-            try:
-                outcome = await flight.wait_async(max(0.0, give_up_at - now))
-            except TimeoutError:
-                outcome = _TOO_LONG
-            decision, flight = self._decide(self._next(asked, outcome))
-        if decision.holding is not None and self._asks_for_another(asked, before, first_of_user):
-            raise SignedOut(SIGNED_IN_ANEW)
-        return self._conclude(decision, outcome)
 
     def _next(self, asked: "_Asked", outcome: Outcome) -> Question:
         return lambda now: self.refresher.after_waiting(

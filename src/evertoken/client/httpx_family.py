@@ -1,16 +1,15 @@
 """What httpx2 and httpx have in common, which is nearly all: one authentication flow for both, sync and async."""
 
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from evertoken.client.bodies import Rewind, as_it_is, is_seekable, rewind_of
 from evertoken.client.judging import Refusal, judge, wants_body
 from evertoken.client.origins import origin
 from evertoken.client.refresher.holding import Holding
 from evertoken.client.session import Session
 from evertoken.errors import NotReplayable
-
-Rewind = Callable[[], object]
 
 
 class SilentAuthFlow:
@@ -44,7 +43,7 @@ class SilentAuthFlow:
             yield request
             return
         rewind = self._rewind(request.stream)
-        holding = (self._gate.at_once() if rewind else None) or self._gate.enter(is_repeatable=rewind is not None)
+        holding = self._gate.enter(is_repeatable=rewind is not None)
         self._attach(request, holding, is_async=False)
         response = yield request
         if response.status_code not in self._judged:
@@ -65,9 +64,7 @@ class SilentAuthFlow:
             yield request
             return
         rewind = self._rewind(request.stream)
-        holding = (self._gate.at_once() if rewind else None) or await self._gate.enter_async(
-            is_repeatable=rewind is not None
-        )
+        holding = await self._gate.enter_async(is_repeatable=rewind is not None)
         self._attach(request, holding, is_async=True)
         response = yield request
         if response.status_code not in self._judged:
@@ -117,21 +114,11 @@ class SilentAuthFlow:
     def _rewind(self, stream: Any) -> Rewind | None:
         """How to send a body once more; None where it cannot be."""
         if isinstance(stream, self.in_memory):
-            return _nothing
+            return as_it_is
         if (fields := getattr(stream, "fields", None)) is not None:  # multipart: the library itself seeks to the start
             files = [field.file for field in fields if hasattr(field, "file")]
-            return _nothing if all(isinstance(file, str | bytes) or _is_seekable(file) for file in files) else None
-        content = getattr(stream, "_stream", None)
-        if content is None:
-            return None
-        if hasattr(content, "read"):
-            if not _is_seekable(content):
-                return None
-            offset = content.tell()
-            return lambda: content.seek(offset)
-        # A list of chunks can be gone through again. Of anything else nobody knows: what wraps a file, as a progress
-        # bar does, gives a new iterator each time, and the second finds the file read.
-        return _nothing if isinstance(content, Sequence) else None
+            return as_it_is if all(isinstance(file, str | bytes) or is_seekable(file) for file in files) else None
+        return rewind_of(getattr(stream, "_stream", None))
 
     def _keep_at_home(self, inner: Any) -> Callable[[str, dict[str, Any]], None]:
         """Take our header off any hop that a redirect leads elsewhere: the last thing before headers are sent."""
@@ -165,12 +152,3 @@ class SilentAuthFlow:
         if not self._home.has(hop):
             name = self._header.lower().encode("ascii")
             request.headers = [(key, value) for key, value in request.headers if key.lower() != name]
-
-
-def _nothing() -> None:
-    return None
-
-
-def _is_seekable(file: Any) -> bool:
-    seekable = getattr(file, "seekable", None)
-    return bool(seekable()) if callable(seekable) else hasattr(file, "seek") and hasattr(file, "tell")

@@ -244,9 +244,7 @@ class PlainClient:
         """One hop, and once more if its token was refused; says whether that happened."""
         if hop.has_strayed or not self._session.home.covers(hop.url):
             return self._once(hop, None), False
-        holding = self._gate.at_once() or self._gate.enter()
-        if not hop.is_repeatable:
-            holding = self._gate.enter(is_repeatable=False)
+        holding = self._gate.enter(is_repeatable=hop.is_repeatable)
         reply = self._once(hop, holding)
         with _or_hang_up(reply):
             renewed = self._after(reply, holding, may_send_again=may_send_again)

@@ -1,5 +1,6 @@
 """The session of one user at one server: what an application holds, and every HTTP library's adapter goes through."""
 
+import functools
 import logging
 import threading
 from collections.abc import Callable, Iterable
@@ -87,14 +88,14 @@ class Session:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process gets a session over the same store; listeners and a clock of the tests stay here."""
-        return _again, (
-            self.base_url,
-            self.store,
-            self.dialect,
-            self._more_origins,
-            self._timeout_seconds,
-            self._transport,
-        )
+        made_of: dict[str, Any] = {
+            "store": self.store,
+            "dialect": self.dialect,
+            "origins": self._more_origins,
+            "timeout_seconds": self._timeout_seconds,
+            "transport": self._transport,
+        }
+        return functools.partial(type(self), self.base_url, **made_of), ()
 
     def login(self, username: str, password: str | Secret, **extra: Any) -> None:
         """
@@ -287,21 +288,3 @@ def _own_calls(base_url: str, dialect: Dialect) -> frozenset[str]:
 def _is_local(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     return host in {"localhost", "::1"} or host.startswith("127.")
-
-
-def _again(  # noqa: PLR0917 - called by pickle
-    base_url: str,
-    store: TokenStore,
-    dialect: Dialect,
-    origins: tuple[str, ...],
-    timeout_seconds: float,
-    transport: Transport | None,
-) -> Session:
-    return Session(
-        base_url,
-        store=store,
-        dialect=dialect,
-        origins=origins,
-        timeout_seconds=timeout_seconds,
-        transport=transport,
-    )

@@ -33,13 +33,12 @@ def token(min_valid_seconds: float | None, file: str | None) -> None:
     with told(place):
         record = place.live()
         gate = place.session(record).gate
-        gate.enter()
-        # Once more, now that there is one in hand, as for a body that cannot be sent twice: whoever gets this token has
-        # nobody to renew it.
+        # As for a body that cannot be sent twice: whoever gets this token has nobody to renew it.
         holding = gate.enter(is_repeatable=False)
         is_new = holding.access_token != record.access_token
         if min_valid_seconds is not None and not is_new and _left(holding, gate.around.now()) < min_valid_seconds:
-            holding = gate.refused(holding) or holding
+            gate.renew()
+            holding = gate.enter()
         if min_valid_seconds is not None and _left(holding, gate.around.now()) < min_valid_seconds:
             say(f"the server's access tokens do not live for {min_valid_seconds:g} s; this is a new one")
         click.echo(holding.access_token)
