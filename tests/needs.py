@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -20,9 +21,18 @@ def need(tool: str, why: str) -> str:
     """
     __tracebackhide__ = True
     path = shutil.which(tool)
-    if path is not None:
-        return path
-    reason = f"{tool} is not installed: {why}"
+    return path if path is not None else is_missing(f"{tool} is not installed: {why}")
+
+
+def is_missing(reason: str) -> NoReturn:
+    """
+    Leave a test that cannot be played here.
+
+    Raises:
+        pytest.skip.Exception: With the reason.
+        pytest.fail.Exception: With the reason, where CI=true says that nothing may be missing.
+    """
+    __tracebackhide__ = True
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)

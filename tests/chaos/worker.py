@@ -46,7 +46,7 @@ def in_thread(session: Session, ends: Ends, until: float) -> None:
                 end = str(client.get("/auth/me").status_code)
             except RefreshUnavailable as unavailable:
                 end = "refresh unavailable"
-                time.sleep(unavailable.retry_after_seconds)
+                time.sleep(unavailable.retry_after_seconds)  # what a program that is told to wait does
             except httpx2.TransportError:
                 end = "lost on the way"
             except Exception as error:  # noqa: BLE001 - counted, and refused by the test
@@ -63,7 +63,7 @@ async def in_task(http: aiohttp.ClientSession, ends: Ends, until: float) -> None
                 end = str(answer.status)
         except RefreshUnavailable as unavailable:
             end = "refresh unavailable"
-            await asyncio.sleep(unavailable.retry_after_seconds)
+            await asyncio.sleep(unavailable.retry_after_seconds)  # as above
         except aiohttp.ClientConnectionError:
             end = "lost on the way"
         except Exception as error:  # noqa: BLE001 - counted, and refused by the test

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -10,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.needs import need
+from tests.needs import is_missing, need
 
 FOLDER = Path(__file__).parent
 SECONDS = 30.0
@@ -99,10 +96,7 @@ def foreign_server(
     """
     node = need("node", f"it runs {LIBRARY}")
     if not (FOLDER / "node_modules" / LIBRARY).is_dir():
-        reason = f"{LIBRARY} is not installed: run npm ci in tests/foreign_server, as make test does"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        is_missing(f"{LIBRARY} is not installed: run npm ci in tests/foreign_server, as make test does")
     log = folder / "oidc-provider.txt"
     settings = json.dumps(
         {"access_seconds": access_seconds, "api_seconds": api_seconds or access_seconds, "lose_every": lose_every}

@@ -1,28 +1,13 @@
 """The stage on which each client library plays."""
 
-from collections.abc import Iterator
-
 import httpx2
 import pytest
 
 from tests.oauth_clients.stage import Stage
-from tests.support.clock import MovingClock
-from tests.support.server import LiveServer, live_server
+from tests.support.one_server import http, live
+from tests.support.server import LiveServer
 
-
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """One server for all tests of a file; each test has a session of its own, and time only goes on."""
-    with live_server(tmp_path_factory.mktemp("server"), clock=MovingClock()) as running:
-        running.add_user("ada")
-        yield running
-
-
-@pytest.fixture(scope="module")
-def http(live: LiveServer) -> Iterator[httpx2.Client]:
-    """One plain HTTP client for all tests of a file."""
-    with live.client() as client:
-        yield client
+__all__ = ["http", "live"]
 
 
 @pytest.fixture

@@ -2,16 +2,13 @@
 
 import contextlib
 import json
-import os
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.needs import need
+from tests.needs import is_missing, need
 
 FOLDER = Path(__file__).parent
 SECONDS = 30
@@ -65,10 +62,7 @@ def node_program(name: str, *, library: str) -> Iterator[NodeProgram]:
     """Start a program of this folder; it is ended at the end. Skipped, or failed under CI=true, where it cannot run."""
     node = need("node", f"it runs {library}")
     if not (FOLDER / "node_modules" / library).is_dir():
-        reason = f"{library} is not installed: run npm ci in tests/oauth_clients, as make test does"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        is_missing(f"{library} is not installed: run npm ci in tests/oauth_clients, as make test does")
     process = subprocess.Popen(
         [node, name], cwd=FOLDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     )

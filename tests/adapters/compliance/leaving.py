@@ -57,8 +57,9 @@ class Leaving(Stage):
     def test_a_leader_that_a_signal_interrupts_leaves_the_refresh_to_the_others(self, playing: Any) -> None:
         """Ctrl-C, or any handler of a signal that raises, ends the wait of the main thread and not the refresh."""
         bench = self.bench
-        if not isinstance(bench, SyncBench) or threading.current_thread() is not threading.main_thread():
-            pytest.skip("for libraries that block, in the main thread")
+        if not isinstance(bench, SyncBench):
+            pytest.skip("for libraries that block")
+        assert threading.current_thread() is threading.main_thread(), "signals are handled nowhere else"
 
         def leave(*_: object) -> None:
             raise _LeftError
