@@ -7,7 +7,7 @@
  */
 
 import { parseBody, reasonIn, verdict, wantsBody } from "./dialect.js";
-import { SessionError } from "./gate.js";
+import { SessionError } from "./errors.js";
 
 /** @typedef {import("./gate.js").Holding} Holding */
 /** @typedef {Pick<import("./session.js").Session, "gate" | "home" | "dialect">} Session */

@@ -40,6 +40,7 @@ export async function sendCall(baseURL, call, members, refreshToken, timeoutMs) 
     method: call.method,
     headers,
     body: hasBody ? (isForm ? String(new URLSearchParams(body)) : JSON.stringify(body)) : undefined,
+    credentials: call.credentials,
     // A page that is reloaded in mid-refresh takes nothing with it.
     keepalive: true,
     redirect: "error",

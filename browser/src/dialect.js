@@ -5,9 +5,10 @@
  * @typedef {{status: number, body?: Record<string, (string | number | boolean)[]>}} Match
  * @typedef {{url: string, method?: string, encoding?: "json" | "form", username?: string, password?: string,
  *   token?: {kind?: "body" | "header" | "query" | "cookie", name?: string, scheme?: ?string},
- *   body?: Record<string, unknown>, headers?: Record<string, string>}} AuthCall
+ *   body?: Record<string, unknown>, headers?: Record<string, string>,
+ *   credentials?: "omit" | "same-origin" | "include"}} AuthCall
  * @typedef {{name: string, access_token: {header: string, scheme: ?string}, login: ?AuthCall, refresh: AuthCall,
- *   logout: ?AuthCall, tokens: Record<string, ?string>, expired: Match[], over: Match[], refresh_over: Match[],
+ *   logout: ?AuthCall, csrf?: AuthCall, tokens: Record<string, ?string>, expired: Match[], over: Match[], refresh_over: Match[],
  *   stale: Match[], reason: ?string, refresh_is_repeatable: boolean, lifetime_seconds: ?number}} Dialect
  * @typedef {"accepted" | "expired" | "over" | "stale"} Verdict
  */
@@ -50,6 +51,24 @@ export const EVERTOKEN = {
   refresh_is_repeatable: true,
 };
 
+/** @param {string} url @returns {AuthCall} */
+const withCookie = (url) => ({ url, token: { kind: "header", name: "X-CSRF-Token" }, credentials: "include" });
+
+/**
+ * evertoken's own with the refresh token in an HttpOnly cookie. What stands in the place of a refresh token for a
+ * script is the CSRF token: with it the browser's cookie may be used, and alone it is good for nothing.
+ */
+export const EVERTOKEN_COOKIE = {
+  ...EVERTOKEN,
+  login: { ...withCookie("/auth/login"), body: { delivery: "cookie" } },
+  refresh: withCookie("/auth/refresh"),
+  logout: withCookie("/auth/logout"),
+  csrf: { ...withCookie("/auth/csrf"), method: "GET" },
+  tokens: { refresh_token: "/csrf_token" },
+  // A CSRF token that does not fit: the cookie is another session's by now.
+  refresh_over: [...EVERTOKEN.refresh_over, { status: 403, body: { "/code": ["csrf"] } }],
+};
+
 /**
  * A dialect with everything that it leaves out.
  * @param {Partial<Dialect>} given
@@ -60,7 +79,7 @@ export function complete(given) {
   const dialect = /** @type {any} */ ({ ...DEFAULTS, ...given });
   dialect.access_token = { ...DEFAULTS.access_token, ...given.access_token };
   dialect.tokens = { ...DEFAULTS.tokens, ...given.tokens };
-  for (const name of ["login", "refresh", "logout"]) {
+  for (const name of ["login", "refresh", "logout", "csrf"]) {
     const own = dialect[name];
     if (own) dialect[name] = { ...call(own.url), ...own, token: { ...call("").token, ...own.token } };
   }
@@ -156,7 +175,7 @@ export function wantsBody(dialect, status, type, length) {
   return (
     [...dialect.over, ...dialect.expired].some((rule) => rule.status === status && places(rule).length) &&
     /^\s*(application\/|[^;]+\+)json\s*(;|$)/i.test(type ?? "") &&
-    !(Number(length) > LONGEST_BODY_READ)
+    !(/^\d+$/.test(length ?? "") && Number(length) > LONGEST_BODY_READ)
   );
 }
 

@@ -7,7 +7,9 @@
  */
 
 import { readRefresh } from "./answers.js";
-import { judgeStored, parse, render, renewed, successor, tombstone } from "./record.js";
+import { SessionError } from "./errors.js";
+import { pause } from "./leases.js";
+import { isUsable, judgeStored, parse, render, renewed, successor, tombstone } from "./record.js";
 import { Refresher } from "./refresher.js";
 
 /** @typedef {import("./refresher.js").Holding} Holding */
@@ -31,40 +33,22 @@ const ANSWER_WITHIN_SECONDS = 10;
 /** A refresh token that was read longer ago than this is read again before it is sent: the tab may have been frozen. */
 const REREAD_AFTER_SECONDS = 5;
 
-/** Why a request was not answered: `signed_out` with its reason, or `refresh_unavailable`, the tokens kept. */
-export class SessionError extends Error {
-  /**
-   * @param {"signed_out" | "refresh_unavailable" | "sign_in_refused" | "not_replayable" | "store_refused"} code
-   * @param {string} message
-   * @param {{reason?: string, retryAfterSeconds?: number, response?: unknown, cause?: unknown}} more
-   */
-  constructor(code, message, { cause, ...more } = {}) {
-    super(message, { cause });
-    this.name = "SessionError";
-    this.code = code;
-    Object.assign(this, more);
-  }
-}
-
 /** @returns {Moment} */
 const now = () => ({ wall: Date.now() / 1000, monotonic: performance.now() / 1000 });
-
-/** @param {number} seconds */
-const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 /**
  * Whether what was begun for one user may go on for another; as for a record in the store.
  * @param {import("./record.js").Own | undefined} before
  * @param {import("./record.js").Own} own
  */
-const isSameUser = (before, own) =>
+export const isSameUser = (before, own) =>
   !before?.is_signed_in ||
   before.account === own.account ||
   (before.session_id != null && before.session_id === own.session_id);
 
 export class Gate {
   /** @param {{server: string, dialect: Dialect, store: Store, send: SendRefresh, timeoutSeconds: number,
-   *   onEnd: (reason: string) => void, onRenew: () => void}} around */
+   *   onEnd: (reason: string) => void, onRenew: (isFetched: boolean) => void}} around */
   constructor(around) {
     this.around = around;
     this.refresher = new Refresher();
@@ -104,7 +88,7 @@ export class Gate {
     await this.#follow((at) => this.refresher.onDemand(at), this.refresher.holding?.generation ?? 0, true, null, true);
   }
 
-  /** A sign-in or sign-out of this page is in the store: whatever flies is overtaken by it. @param {Outcome} outcome */
+  /** A sign-in or sign-out is in the store: whatever flies is overtaken by it. @param {Outcome} outcome */
   tookOver(outcome) {
     const wasSignedIn = this.own.is_signed_in;
     this.flight = null;
@@ -112,15 +96,44 @@ export class Gate {
     if ("ended" in outcome && wasSignedIn) this.around.onEnd(outcome.ended.reason);
   }
 
-  /** The document of the store, and what it says. @returns {Promise<[?string, ?Record]>} */
-  async read() {
+  /** The page goes on with whoever is signed in by this record. @param {Record} record */
+  adopt(record) {
+    if (isUsable(record, now().wall)) return this.tookOver(renewed(record, false));
+    const { session_id, account } = record;
+    this.flight = null;
+    this.refresher.forget();
+    this.own = { session_id, account, is_signed_in: true };
+  }
+
+  /**
+   * Look into the store, where another tab may have written; and renew a token that ends soon, if that is asked.
+   * @param {boolean} renews
+   * @returns {Promise<?Record>} what stands there
+   */
+  async look(renews) {
+    const [, stored] = await this.read(true);
+    if (this.own.is_signed_in && !this.flight) {
+      const judged = judgeStored(stored, this.own, now().wall);
+      if (judged) this.tookOver(judged);
+      else if (renews) this.#decide((at) => this.refresher.beforeSending(at), false);
+    }
+    return stored;
+  }
+
+  /**
+   * The document of the store, and what it says.
+   * @param {boolean} [forgives] a document that is damaged counts as none
+   * @returns {Promise<[?string, ?Record]>}
+   */
+  async read(forgives = false) {
     const document = await this.around.store.load();
     if (document === null) return [null, null];
     const found = parse(document);
-    if ("refused" in found || found.record.server !== this.around.server) {
-      throw new SessionError("store_refused", "the store holds no session of this server: remove it, or name another");
+    if ("record" in found && found.record.server === this.around.server) return [document, found.record];
+    if (forgives && "refused" in found && ["not_json", "no_token", "member"].includes(found.refused)) {
+      return [document, null];
     }
-    return [document, found.record];
+    throw new SessionError("store_refused", "the store holds no session of this server: remove it, or name another");
   }
 
   /**
@@ -184,7 +197,7 @@ export class Gate {
       const { session_id, account, access_token } = outcome.renewed;
       this.own = { session_id, account, access_token, is_signed_in: true };
       this.owners.set(/** @type {Holding} */ (this.refresher.holding), this.own);
-      this.around.onRenew();
+      this.around.onRenew(outcome.renewed.is_fetched === true);
     } else {
       this.own = { ...this.own, is_signed_in: false };
     }

@@ -1,5 +1,23 @@
 // @ts-check
-export { EVERTOKEN } from "./dialect.js";
-export { SessionError } from "./gate.js";
-export { createSession, Session } from "./session.js";
+import { attach } from "./axios.js";
+import { Session as Core } from "./session.js";
+
+export { EVERTOKEN, EVERTOKEN_COOKIE } from "./dialect.js";
+export { SessionError } from "./errors.js";
 export { indexedDBStore, memoryStore } from "./stores.js";
+export { localStorageStore, sessionStorageStore } from "./web_storage.js";
+
+export class Session extends Core {
+  /**
+   * Send the requests of an axios instance, 0.21 or later, with the access token, and once more if it was refused.
+   * @param {import("./axios.js").AxiosInstance} instance
+   * @returns {() => void} detaches it
+   * @throws {TypeError} the instance is attached already, or its adapter cannot be had
+   */
+  attach(instance) {
+    return attach(this, instance);
+  }
+}
+
+/** @param {import("./session.js").Settings} [settings] */
+export const createSession = (settings = {}) => new Session(settings);

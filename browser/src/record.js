@@ -65,8 +65,8 @@ export const render = (record) => JSON.stringify({ evertoken: FORMAT, ...record 
 /** @param {string} reason @param {boolean} is_news @returns {Outcome} */
 const ended = (reason, is_news) => ({ ended: { reason, is_news } });
 
-/** @param {Record} record @param {number} wall */
-const isUsable = (record, wall) =>
+/** Whether its access token is good at a time. @param {Record} record @param {number} wall */
+export const isUsable = (record, wall) =>
   record.access_token !== null && (record.expires_at === null || wall < record.expires_at);
 
 /**

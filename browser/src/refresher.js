@@ -71,6 +71,7 @@ export class Refresher {
   #generation = 0;
   #failures = 0;
   #restingUntil = -Infinity;
+  #isToldToRest = false;
   #refused = 0;
   #unhelpful = { generation: 0, until: 0 };
 
@@ -149,6 +150,12 @@ export class Refresher {
     this.isFlying = true;
   }
 
+  /** Somebody is signed in whose access token is not in hand. */
+  forget() {
+    this.isFlying = false;
+    this.holding = this.ended = null;
+  }
+
   /**
    * A refresh has ended, or a sign-in or sign-out took its place.
    * @param {Moment} now
@@ -159,6 +166,7 @@ export class Refresher {
     this.isFlying = false;
     if ("failed" in outcome) {
       this.#failures += 1;
+      this.#isToldToRest = outcome.failed.retry_after_seconds != null;
       this.#restingUntil = now.monotonic + this.#nextRest(outcome.failed.retry_after_seconds, jitter);
       return;
     }
@@ -173,6 +181,11 @@ export class Refresher {
     // What the store says of an end that is known already is no better reason.
     if (this.ended === null || outcome.ended.is_news) this.ended = outcome.ended.reason;
     this.holding = null;
+  }
+
+  /** The network is back: what failed without it may be tried at once, unless a server has said when. */
+  cameOnline() {
+    if (!this.#isToldToRest) this.#restingUntil = -Infinity;
   }
 
   /** @param {Moment} now @returns {Decision} */

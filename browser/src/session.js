@@ -3,41 +3,95 @@
 
 import { readTokens } from "./answers.js";
 import { absolute, sendCall } from "./calls.js";
-import { complete, EVERTOKEN, find, parseBody, reasonIn, verdict, wantsBody } from "./dialect.js";
-import { Gate, SessionError } from "./gate.js";
+import { Channel } from "./channel.js";
+import {
+  complete, EVERTOKEN, EVERTOKEN_COOKIE, find, parseBody, reasonIn, refreshVerdict, verdict, wantsBody,
+} from "./dialect.js";
+import { SessionError } from "./errors.js";
+import { Gate } from "./gate.js";
 import { Home } from "./origins.js";
 import { render, renewed, successor } from "./record.js";
-import { indexedDBStore } from "./stores.js";
+import { indexedDBStore, sheltered } from "./stores.js";
+import { veiled } from "./veiled.js";
+import { watch } from "./waking.js";
 
 /** @typedef {import("./gate.js").Holding} Holding */
 /** @typedef {import("./record.js").Record} Record */
+/**
+ * @typedef {object} Settings
+ * @property {string} [baseURL] the server's; the page's own origin
+ * @property {"cookie" | "body"} [delivery] where evertoken's server puts the refresh token: an HttpOnly cookie, the
+ *   access token then staying in memory; or the body, both tokens then standing in the store. Cookie, unless a store is
+ *   named
+ * @property {import("./gate.js").Store} [store] IndexedDB
+ * @property {Partial<import("./dialect.js").Dialect>} [dialect] how another API speaks
+ * @property {string[]} [origins] further origins that get the access token; the base URL's always does
+ * @property {number} [timeoutSeconds] the longest wait for an access token
+ * @property {string} [name] of the database and what else tabs share; another one for a second server
+ */
+
+/** How long a sign-out waits for its answer. */
+const SIGN_OUT_MS = 10_000;
 
 export class Session extends EventTarget {
-  /** @param {{baseURL?: string, store?: import("./gate.js").Store, dialect?: Partial<import("./dialect.js").Dialect>,
-   *   origins?: string[], timeoutSeconds?: number}} settings */
-  constructor({ baseURL = globalThis.location?.origin, store, dialect = EVERTOKEN, origins = [], timeoutSeconds = 30 }) {
+  #channel;
+  #stopWatching = () => {};
+  #isWatching = false;
+  #hasSeenSomebody = false;
+
+  /** @param {Settings} settings */
+  constructor({ baseURL = globalThis.location?.origin, delivery, store, dialect, origins = [], timeoutSeconds = 30,
+    name = "evertoken" }) {
     super();
+    const isCookie = (delivery ?? (store || dialect ? "body" : "cookie")) === "cookie";
     this.baseURL = String(baseURL).replace(/\/+$/, "");
-    this.dialect = complete(dialect);
-    const { login, refresh } = this.dialect;
-    const ownCalls = [login, refresh].flatMap((call) => (call ? [absolute(this.baseURL, call.url)] : []));
+    this.dialect = complete(dialect ?? (isCookie ? EVERTOKEN_COOKIE : EVERTOKEN));
+    const { login, refresh, logout, csrf } = this.dialect;
+    const ownCalls = [login, refresh, logout, csrf].flatMap((call) => (call ? [absolute(this.baseURL, call.url)] : []));
     this.home = new Home(this.baseURL, origins, ownCalls);
     this.timeoutSeconds = timeoutSeconds;
+    /** What this browser or page lacks, and what is weaker by it. @type {string[]} */
+    this.weaknesses = [];
+    this.#channel = new Channel(`evertoken:${name}`);
+    const kept = sheltered(store ?? indexedDBStore(name), (cause) =>
+      this.#lack(`no storage (${/** @type {Error} */ (cause).message}): a reload asks the server anew, or signs out`),
+    );
     this.gate = new Gate({
       server: this.baseURL,
       dialect: this.dialect,
-      store: store ?? indexedDBStore(),
+      store: isCookie ? veiled(kept, this.#channel) : kept,
       send: (record, timeoutMs) => sendCall(this.baseURL, refresh, {}, record.refresh_token, timeoutMs),
       timeoutSeconds,
-      onEnd: (reason) => this.dispatchEvent(Object.assign(new Event("signedout"), { reason })),
-      onRenew: () => this.dispatchEvent(new Event("token")),
+      onEnd: (reason) => {
+        this.#channel.tell({ changed: true });
+        this.#dispatch("signedout", { reason });
+      },
+      onRenew: (isFetched) => {
+        if (isFetched) this.#channel.tell({ changed: true });
+        this.#dispatch("token", {});
+      },
     });
   }
 
-  /** Whether somebody is signed in, as far as the store knows; asks no server. */
+  /** Who is signed in on this page, as far as it knows; null: nobody. */
+  get user() {
+    const { is_signed_in, session_id = null, account = null } = this.gate.own;
+    return is_signed_in ? { session_id, account } : null;
+  }
+
+  /**
+   * Whether somebody is signed in; the page goes on with whoever it is. Asks the server only in cookie mode, where
+   * nothing is remembered.
+   * @throws {SessionError} it could not be found out
+   */
   async restore() {
-    const [, stored] = await this.gate.read();
-    return stored !== null && stored.ended === null;
+    this.#watch();
+    let [, stored] = await this.gate.read(true);
+    if (!stored || stored.ended !== null) stored = await this.#resumed();
+    if (!stored) return false;
+    this.gate.adopt(stored);
+    this.#dispatch("signedin", { isElsewhere: false });
+    return true;
   }
 
   /**
@@ -47,43 +101,54 @@ export class Session extends EventTarget {
   async login({ username, password, ...more }) {
     const call = this.dialect.login;
     if (!call) throw new SessionError("sign_in_refused", "the dialect has no sign-in");
-    const sentAt = Date.now() / 1000;
+    this.#watch();
     const members = { [call.username ?? ""]: username, [call.password ?? ""]: password, ...more };
-    const answer = await sendCall(this.baseURL, call, members, null, this.timeoutSeconds * 1000).catch((cause) => {
-      throw new SessionError("refresh_unavailable", `no answer to the sign-in: ${cause.message}`, { cause });
-    });
-    const { status, document } = answer;
-    const isGood = status >= 200 && status < 300 && verdict(this.dialect, status, document) === "accepted";
-    const said = readTokens(this.dialect, document);
-    if (!isGood || "unusable" in said) {
-      const reason = find(document, "/code") ?? String(status);
-      throw new SessionError("sign_in_refused", `sign-in refused (${reason})`, { reason });
-    }
-    /** @type {any} */
-    const empty = { server: this.baseURL, version: 0, refresh_token: null, session_id: null, refresh_expires_at: null };
-    const record = successor({ ...empty, account: username, ended: null }, said.tokens, sentAt);
-    await this.#replace(record);
+    const signIn = async () => {
+      const sentAt = Date.now() / 1000;
+      const { status, document } = await this.#asked(call, members, null, this.timeoutSeconds * 1000, "sign-in");
+      const isGood = status >= 200 && status < 300 && verdict(this.dialect, status, document) === "accepted";
+      const said = readTokens(this.dialect, document);
+      if (!isGood || "unusable" in said) {
+        const reason = find(document, "/code") ?? String(status);
+        throw new SessionError("sign_in_refused", `sign-in refused (${reason})`, { reason });
+      }
+      return this.#replace(successor({ ...this.#empty(), account: username }, said.tokens, sentAt));
+    };
+    // Under the lease where there is a cookie: that of a refresh of the session before must not come after ours.
+    const record = await (call.credentials ? this.#underLease(signIn) : signIn());
     this.gate.tookOver(renewed(record, true));
+    this.#dispatch("signedin", { isElsewhere: false });
   }
 
   /** End the session, at the server and in every tab. @throws {SessionError} not confirmed; the tokens are kept */
   async logout() {
-    const { store } = this.gate.around;
-    await store.lease(async () => {
-      const [document, stored] = await this.gate.read();
+    await this.#underLease(async () => {
+      const [document, stored] = await this.gate.read(true);
       const call = this.dialect.logout;
       if (call && stored?.refresh_token) {
-        const status = await sendCall(this.baseURL, call, {}, stored.refresh_token, 10_000).then(
-          (answer) => answer.status,
-          () => 0,
-        );
-        if ((status < 200 || status >= 300) && status !== 401) {
+        const { status, document: said } = await this.#asked(call, {}, stored.refresh_token, SIGN_OUT_MS, "sign-out");
+        const isOver = status === 401 || refreshVerdict(this.dialect, status, said) === "over";
+        if ((status < 200 || status >= 300) && !isOver) {
           throw new SessionError("refresh_unavailable", `the server has not confirmed the sign-out (${status})`);
         }
       }
-      await store.swap(document, null);
-    }, this.timeoutSeconds * 1000);
+      await this.gate.around.store.swap(document, null);
+    });
     this.gate.tookOver({ ended: { reason: "signed_out" } });
+  }
+
+  /** A new access token, now; for an application that has changed what it may do. @throws {SessionError} */
+  async renew() {
+    await this.gate.renew();
+  }
+
+  /**
+   * An access token that lives for a while, for what is no request: a first message, a subprotocol.
+   * @param {{signal?: AbortSignal}} [options]
+   * @throws {SessionError}
+   */
+  async token({ signal } = {}) {
+    return (await this.gate.enter(false, signal)).access_token;
   }
 
   /**
@@ -96,14 +161,15 @@ export class Session extends EventTarget {
     const url = input instanceof Request ? input.url : new URL(input, `${this.baseURL}/`).href;
     const target = input instanceof Request ? input : url;
     if (!auth || !this.home.covers(url)) return globalThis.fetch(target, init);
-    const isRepeatable = !(input instanceof Request && input.body) && !(init.body instanceof ReadableStream);
+    this.#watch();
+    const isRepeatable = !(init.body instanceof ReadableStream);
     const signal = init.signal ?? (input instanceof Request ? input.signal : null);
     const { header, scheme } = this.dialect.access_token;
     /** @param {Holding} holding */
     const send = (holding) => {
       const headers = new Headers(init.headers ?? (input instanceof Request ? input.headers : undefined));
       headers.set(header, scheme === null ? holding.access_token : `${scheme} ${holding.access_token}`);
-      const again = input instanceof Request && isRepeatable ? input.clone() : target;
+      const again = input instanceof Request ? input.clone() : target;
       return globalThis.fetch(again, { ...init, headers });
     };
 
@@ -138,15 +204,109 @@ export class Session extends EventTarget {
     return { over: said === "over" ? reasonIn(this.dialect, document) : null };
   }
 
-  /** @param {Record} record */
+  /** Let go of the page: no renewal on waking, no word from other tabs. Nobody is signed out by it. */
+  close() {
+    this.#stopWatching();
+    this.#channel.close();
+  }
+
+  /** From the first use on, so that making a session changes nothing anywhere. */
+  #watch() {
+    if (this.#isWatching) return;
+    this.#isWatching = true;
+    if (globalThis.location && !globalThis.navigator?.locks) {
+      this.#lack("no Web Locks (this is no secure context): tabs take turns by marks in their storage");
+    }
+    if (globalThis.location && !this.#channel.isOpen) {
+      this.#lack("no BroadcastChannel: a tab learns of a sign-out elsewhere with its next refresh");
+    }
+    const look = (/** @type {boolean} */ renews) =>
+      this.gate.look(renews).then(
+        (stored) => this.#seen(stored),
+        // Nobody waits for it, and the next request tells.
+        () => {},
+      );
+    const stopHearing = this.#channel.hear(({ changed }) => void (changed && look(false)));
+    const stopWaking = watch(look, () => this.gate.refresher.cameOnline());
+    this.#stopWatching = () => {
+      stopHearing();
+      stopWaking();
+    };
+  }
+
+  /** Another tab has signed in while nobody is signed in here. @param {?Record} stored */
+  #seen(stored) {
+    const isSomebody = stored !== null && stored.ended === null;
+    if (isSomebody && !this.user && !this.#hasSeenSomebody) this.#dispatch("signedin", { isElsewhere: true });
+    this.#hasSeenSomebody = isSomebody;
+  }
+
+  /** The session of the browser's cookie, of which nothing is remembered here. @returns {Promise<?Record>} */
+  async #resumed() {
+    const { csrf, tokens } = this.dialect;
+    if (!csrf) return null;
+    const { status, document } = await this.#asked(csrf, {}, null, this.timeoutSeconds * 1000, "question who is here");
+    const refresh_token = find(document, tokens.refresh_token);
+    if (status === 401) return null;
+    if (status !== 200 || typeof refresh_token !== "string") {
+      throw new SessionError("refresh_unavailable", `the server does not say who is signed in (${status})`);
+    }
+    const session_id = find(document, tokens.session_id) ?? null;
+    // Who it is is not said: two sessions that were found this way are two users.
+    return this.#replace({ ...this.#empty(), refresh_token, session_id, account: `session:${session_id}` });
+  }
+
+  /** @returns {Record} */
+  #empty() {
+    return {
+      server: this.baseURL, version: 0, access_token: null, refresh_token: null, obtained_at: 0, expires_at: null,
+      refresh_expires_at: null, session_id: null, account: null, ended: null,
+    };
+  }
+
+  /** Put a record in the place of whatever stands in the store. @param {Record} record */
   async #replace(record) {
     for (;;) {
-      const [document, old] = await this.gate.read();
-      record.version = (old?.version ?? 0) + 1;
-      if (await this.gate.around.store.swap(document, render(record))) return;
+      const [document, old] = await this.gate.read(true);
+      const next = { ...record, version: (old?.version ?? 0) + 1 };
+      if (await this.gate.around.store.swap(document, render(next))) return next;
     }
+  }
+
+  /**
+   * @template T
+   * @param {() => Promise<T>} work
+   */
+  async #underLease(work) {
+    // First of all, so that a storage that does not work has given way to memory, and a foreign one is told.
+    await this.gate.read(true);
+    return this.gate.around.store.lease(work, this.timeoutSeconds * 1000);
+  }
+
+  /**
+   * @param {import("./dialect.js").AuthCall} call
+   * @param {{[member: string]: unknown}} members
+   * @param {?string} token
+   * @param {number} timeoutMs
+   * @param {string} what
+   */
+  #asked(call, members, token, timeoutMs, what) {
+    return sendCall(this.baseURL, call, members, token, timeoutMs).catch((cause) => {
+      throw new SessionError("refresh_unavailable", `no answer to the ${what}: ${cause.message}`, { cause });
+    });
+  }
+
+  /** @param {string} what */
+  #lack(what) {
+    this.weaknesses.push(what);
+    this.#dispatch("weaker", { message: what });
+  }
+
+  /** @param {string} type @param {{[member: string]: unknown}} more */
+  #dispatch(type, more) {
+    this.dispatchEvent(Object.assign(new Event(type), more));
   }
 }
 
-/** @param {ConstructorParameters<typeof Session>[0]} [settings] */
+/** @param {Settings} [settings] */
 export const createSession = (settings = {}) => new Session(settings);

@@ -1,44 +1,21 @@
 // @ts-check
 /**
- * Where a page keeps tokens. IndexedDB is the one that all tabs see alike: what is read from localStorage under a lock
- * may be older than what another tab has written (measured: 74 to 326 of about 1,000 updates lost).
+ * Where a page keeps a session. IndexedDB is the one that all tabs see alike: what is read from localStorage under a
+ * lock may be older than what another tab has written (measured: 74 to 326 of about 1,000 updates lost).
  */
 
-import { SessionError } from "./gate.js";
+import { SessionError } from "./errors.js";
+import { pause, inTurn, leased } from "./leases.js";
 
 /** @typedef {import("./gate.js").Store} Store */
 
-/** One promise after the other, for the tabs of this browser where there are Web Locks, else for this page alone. */
-class Leases {
-  #tail = Promise.resolve();
-
-  /** @param {string} name */
-  constructor(name) {
-    this.name = name;
-  }
-
-  /**
-   * @template T
-   * @param {() => Promise<T>} work
-   * @param {number} timeoutMs how long to wait for it
-   * @returns {Promise<T>}
-   */
-  lease(work, timeoutMs) {
-    if (globalThis.navigator?.locks) {
-      return navigator.locks.request(this.name, { signal: AbortSignal.timeout(timeoutMs) }, work);
-    }
-    // Plain http in a LAN has no Web Locks: one refresh per tab, and evertoken's server forgives the rest.
-    const mine = this.#tail.then(work);
-    this.#tail = mine.then(() => {}, () => {});
-    return mine;
-  }
-}
+/** No refresh takes longer: a lease without Web Locks that is older was left behind by a tab that is gone. */
+const LEASE_MS = 15_000;
 
 /** Until the page is left. @returns {Store} */
 export function memoryStore() {
   /** @type {?string} */
   let kept = null;
-  let tail = Promise.resolve();
   return {
     load: async () => kept,
     swap: async (expected, document) => {
@@ -46,11 +23,7 @@ export function memoryStore() {
       kept = document;
       return true;
     },
-    lease: (work) => {
-      const mine = tail.then(work);
-      tail = mine.then(() => {}, () => {});
-      return mine;
-    },
+    lease: inTurn(),
   };
 }
 
@@ -60,7 +33,6 @@ export function memoryStore() {
  * @returns {Store}
  */
 export function indexedDBStore(name = "evertoken") {
-  const leases = new Leases(`evertoken:${name}`);
   /** @type {?Promise<IDBDatabase>} */
   let opening = null;
 
@@ -81,44 +53,101 @@ export function indexedDBStore(name = "evertoken") {
       };
     }).catch((cause) => {
       opening = null;
-      const told = `IndexedDB does not open (${cause?.message}); a memoryStore() keeps tokens until the page is left`;
-      throw new SessionError("store_refused", told, { cause });
+      throw new SessionError("store_refused", `IndexedDB does not open: ${cause?.message}`, { cause });
     }));
 
   /**
-   * @template T
-   * @param {IDBTransactionMode} mode
-   * @param {(store: IDBObjectStore, done: (value: T) => void) => void} work
-   * @returns {Promise<T>}
+   * One key: what stands there, and what `change` makes of it; undefined: it stays.
+   * @param {string} key
+   * @param {(found: any) => unknown} [change]
+   * @returns {Promise<any>} what stood there
    */
-  const transact = async (mode, work) => {
+  const at = async (key, change) => {
     const database = await open();
     return new Promise((resolve, reject) => {
-      /** @type {any} */
-      let result;
-      const transaction = database.transaction("session", mode, { durability: "strict" });
-      transaction.oncomplete = () => resolve(result);
+      const transaction = database.transaction("session", change ? "readwrite" : "readonly", { durability: "strict" });
+      const store = transaction.objectStore("session");
+      const request = store.get(key);
+      request.onsuccess = () => {
+        try {
+          const next = change?.(request.result);
+          if (next === null) store.delete(key);
+          else if (next !== undefined) store.put(next, key);
+        } catch (error) {
+          reject(error);
+          transaction.abort();
+        }
+      };
+      transaction.oncomplete = () => resolve(request.result);
       transaction.onabort = transaction.onerror = () => reject(transaction.error ?? new Error("not stored"));
-      work(transaction.objectStore("session"), (value) => (result = value));
     });
   };
 
+  /**
+   * Plain http in a LAN has no Web Locks: a mark in the database takes their place.
+   * @template T
+   * @param {() => Promise<T>} work
+   * @param {number} timeoutMs
+   */
+  const marked = async (work, timeoutMs) => {
+    const giveUpAt = Date.now() + timeoutMs;
+    const mine = Math.random();
+    const isFree = (/** @type {any} */ mark) => !(mark?.until > Date.now() && mark.until <= Date.now() + LEASE_MS);
+    while (!isFree(await at("lease", (mark) => (isFree(mark) ? { mine, until: Date.now() + LEASE_MS } : undefined)))) {
+      if (Date.now() > giveUpAt) throw new Error("another tab holds the session");
+      await pause(0.02 + 0.03 * Math.random());
+    }
+    try {
+      return await work();
+    } finally {
+      await at("lease", (mark) => (mark?.mine === mine ? null : undefined));
+    }
+  };
+
+  const queue = inTurn();
   return {
-    load: () =>
-      transact("readonly", (store, done) => {
-        const request = store.get("document");
-        request.onsuccess = () => done(request.result ?? null);
-      }),
-    swap: (expected, document) =>
-      transact("readwrite", (store, done) => {
-        const request = store.get("document");
-        request.onsuccess = () => {
-          const isExpected = (request.result ?? null) === expected;
-          if (isExpected && document === null) store.delete("document");
-          else if (isExpected) store.put(document, "document");
-          done(isExpected);
-        };
-      }),
-    lease: (work, timeoutMs) => leases.lease(work, timeoutMs),
+    load: async () => (await at("document")) ?? null,
+    swap: async (expected, document) => {
+      const found = await at("document", (now) => ((now ?? null) === expected ? document : undefined));
+      return (found ?? null) === expected;
+    },
+    lease: (work, timeoutMs) =>
+      leased(`evertoken:${name}`, work, timeoutMs) ?? queue(() => marked(work, timeoutMs), timeoutMs),
+  };
+}
+
+/**
+ * A store that gives way to memory where it never worked: storage is blocked, or full. Once something has been kept in
+ * it, a fault is a passing one: whoever went on in memory then would rotate a token that other tabs hold.
+ * @param {Store} store
+ * @param {(cause: unknown) => void} onRefused
+ * @returns {Store}
+ */
+export function sheltered(store, onRefused) {
+  let inner = store;
+  let hasWorked = false;
+  /**
+   * @template T
+   * @param {() => Promise<T>} work
+   * @returns {Promise<T>}
+   */
+  const attempt = async (work) => {
+    try {
+      const value = await work();
+      if (value) hasWorked = true;
+      return value;
+    } catch (cause) {
+      if (hasWorked) throw cause;
+      if (inner === store) {
+        inner = memoryStore();
+        onRefused(cause);
+      }
+      return work();
+    }
+  };
+  return {
+    load: () => attempt(() => inner.load()),
+    swap: (expected, document) => attempt(() => inner.swap(expected, document)),
+    lease: (work, timeoutMs) => inner.lease(work, timeoutMs),
   };
 }

@@ -10,7 +10,7 @@ const PAGE = `<!doctype html><title>evertoken</title><script type="module">
   window.evertoken = evertoken;
   window.begin = (settings) => {
     window.events = [];
-    window.session = evertoken.createSession(settings);
+    window.session = evertoken.createSession({ delivery: "body", ...settings });
     session.addEventListener("signedout", ({ reason }) => events.push(reason));
   };
   window.tell = (error) => ({

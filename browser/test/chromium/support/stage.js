@@ -160,6 +160,26 @@ export const stored = (tab) =>
       }),
   );
 
+/** Put a document into IndexedDB, without the client. */
+export const write = (tab, document) =>
+  tab.evaluate(
+    (text) =>
+      new Promise((resolve, reject) => {
+        const opening = indexedDB.open("evertoken", 1);
+        opening.onupgradeneeded = () => opening.result.createObjectStore("session");
+        opening.onerror = () => reject(opening.error);
+        opening.onsuccess = () => {
+          const transaction = opening.result.transaction("session", "readwrite");
+          transaction.objectStore("session").put(text, "document");
+          transaction.oncomplete = () => {
+            opening.result.close();
+            resolve();
+          };
+        };
+      }),
+    document,
+  );
+
 /** The same request again for as long as the client says that it is too early; for at most `longestMs`. */
 export async function askUntilAnswered(tab, url, longestMs = 8000) {
   const giveUpAt = Date.now() + longestMs;
