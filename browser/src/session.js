@@ -2,10 +2,10 @@
 /** The session of one user at one server, for every tab that shares its store. */
 
 import { readTokens } from "./answers.js";
-import { absolute, sendCall } from "./calls.js";
+import { absolute, readUpTo, sendCall } from "./calls.js";
 import { Channel } from "./channel.js";
 import {
-  complete, EVERTOKEN, EVERTOKEN_COOKIE, find, parseBody, reasonIn, refreshVerdict, verdict, wantsBody,
+  complete, EVERTOKEN, EVERTOKEN_COOKIE, find, LONGEST_BODY_READ, parseBody, reasonIn, refreshVerdict, verdict, wantsBody,
 } from "./dialect.js";
 import { SessionError } from "./errors.js";
 import { Gate } from "./gate.js";
@@ -46,8 +46,8 @@ export class Session extends EventTarget {
     const isCookie = (delivery ?? (store || dialect ? "body" : "cookie")) === "cookie";
     this.baseURL = String(baseURL).replace(/\/+$/, "");
     this.dialect = complete(dialect ?? (isCookie ? EVERTOKEN_COOKIE : EVERTOKEN));
-    const { login, refresh, logout, csrf } = this.dialect;
-    const ownCalls = [login, refresh, logout, csrf].flatMap((call) => (call ? [absolute(this.baseURL, call.url)] : []));
+    const { login, refresh, csrf } = this.dialect;
+    const ownCalls = [login, refresh, csrf].flatMap((call) => (call ? [absolute(this.baseURL, call.url)] : []));
     this.home = new Home(this.baseURL, origins, ownCalls);
     this.timeoutSeconds = timeoutSeconds;
     /** What this browser or page lacks, and what is weaker by it. @type {string[]} */
@@ -198,7 +198,8 @@ export class Session extends EventTarget {
     if (response.redirected && !this.home.covers(response.url)) return null;
     const { status, headers } = response;
     const reads = wantsBody(this.dialect, status, headers.get("Content-Type"), headers.get("Content-Length"));
-    const document = reads ? parseBody(await response.clone().arrayBuffer()) : undefined;
+    const bytes = reads ? await readUpTo(LONGEST_BODY_READ, response.clone()) : null;
+    const document = bytes ? parseBody(bytes) : undefined;
     const said = verdict(this.dialect, status, document);
     if (said === "accepted") return null;
     return { over: said === "over" ? reasonIn(this.dialect, document) : null };
