@@ -73,9 +73,11 @@ function named(instance, names) {
 async function send(session, inner, config) {
   const isRepeatable = !(config.data?.pipe ?? config.data?.pipeTo);
   const [signal, release] = cancellation(config);
+  const progress = forward(config);
   /** @param {Holding} holding */
   const attempt = async (holding) => {
-    const tried = await settled(inner, config, { headers: withToken(session.dialect, config.headers, holding) });
+    const headers = withToken(session.dialect, config.headers, holding);
+    const tried = await settled(inner, config, { ...progress, headers });
     return { ...tried, refusal: await judge(session, tried.response) };
   };
   try {
@@ -191,6 +193,20 @@ function cancellation({ signal, cancelToken }) {
     listening?.cancel?.();
   };
   return [controller.signal, release];
+}
+
+/**
+ * Upload progress that does not go back where a request is sent again.
+ * @param {{onUploadProgress?: (event: any) => void}} config
+ */
+function forward({ onUploadProgress: tell }) {
+  let furthest = 0;
+  const onUploadProgress = (/** @type {any} */ event) => {
+    if (event.loaded < furthest) return;
+    furthest = event.loaded;
+    tell?.(event);
+  };
+  return tell ? { onUploadProgress } : {};
 }
 
 /**

@@ -52,16 +52,28 @@ export async function sendCall(baseURL, call, members, refreshToken, timeoutMs) 
 
 /** The body as JSON, unless it is longer than any answer with tokens. @param {Response} response */
 async function bounded(response) {
+  const bytes = await readUpTo(LONGEST_ANSWER, response);
+  if (!bytes) throw new Error("the answer is longer than 256 KiB");
+  return parseBody(bytes);
+}
+
+/**
+ * The body of an answer, which need not say how long it is; null: longer than that, and not read on.
+ * @param {number} longest bytes
+ * @param {Response} response
+ */
+export async function readUpTo(longest, response) {
   const chunks = [];
   let length = 0;
   const reader = response.body?.getReader();
   for (let read = await reader?.read(); read && !read.done; read = await reader?.read()) {
     length += read.value.length;
-    if (length > LONGEST_ANSWER) {
-      await reader?.cancel();
-      throw new Error("the answer is longer than 256 KiB");
+    if (length > longest) {
+      // Not awaited: a clone's end is told only once the other half has ended too.
+      reader?.cancel().catch(() => {});
+      return null;
     }
     chunks.push(read.value);
   }
-  return parseBody(await new Blob(chunks).arrayBuffer());
+  return new Blob(chunks).arrayBuffer();
 }

@@ -13,8 +13,8 @@
  * @typedef {"accepted" | "expired" | "over" | "stale"} Verdict
  */
 
-/** An answer that says it is longer is not looked into: it is data, not a refusal. */
-const LONGEST_BODY_READ = 1024 * 1024;
+/** A longer answer is not looked into: it is data, not a refusal. */
+export const LONGEST_BODY_READ = 1024 * 1024;
 
 /** @param {string} url @returns {AuthCall} */
 const call = (url) => ({

@@ -5,7 +5,8 @@ import { readTokens } from "./answers.js";
 import { absolute, readUpTo, sendCall } from "./calls.js";
 import { Channel } from "./channel.js";
 import {
-  complete, EVERTOKEN, EVERTOKEN_COOKIE, find, LONGEST_BODY_READ, parseBody, reasonIn, refreshVerdict, verdict, wantsBody,
+  complete, EVERTOKEN, EVERTOKEN_COOKIE, find, LONGEST_BODY_READ, parseBody, reasonIn, refreshVerdict, verdict,
+  wantsBody,
 } from "./dialect.js";
 import { SessionError } from "./errors.js";
 import { Gate } from "./gate.js";
@@ -87,8 +88,12 @@ export class Session extends EventTarget {
   async restore() {
     this.#watch();
     let [, stored] = await this.gate.read(true);
-    if (!stored || stored.ended !== null) stored = await this.#resumed();
-    if (!stored) return false;
+    if (!stored || stored.ended !== null) {
+      const found = await this.#found();
+      // The browser keeps the cookie of a session that has ended at the server.
+      if (!found || (found.session_id !== null && found.session_id === stored?.session_id)) return false;
+      stored = await this.#replace(found);
+    }
     this.gate.adopt(stored);
     this.#dispatch("signedin", { isElsewhere: false });
     return true;
@@ -125,8 +130,10 @@ export class Session extends EventTarget {
     await this.#underLease(async () => {
       const [document, stored] = await this.gate.read(true);
       const call = this.dialect.logout;
-      if (call && stored?.refresh_token) {
-        const { status, document: said } = await this.#asked(call, {}, stored.refresh_token, SIGN_OUT_MS, "sign-out");
+      // What the storage has forgotten, the browser's cookie still knows.
+      const token = stored?.refresh_token ?? (await this.#found())?.refresh_token;
+      if (call && token) {
+        const { status, document: said } = await this.#asked(call, {}, token, SIGN_OUT_MS, "sign-out");
         const isOver = status === 401 || refreshVerdict(this.dialect, status, said) === "over";
         if ((status < 200 || status >= 300) && !isOver) {
           throw new SessionError("refresh_unavailable", `the server has not confirmed the sign-out (${status})`);
@@ -221,6 +228,9 @@ export class Session extends EventTarget {
     if (globalThis.location && !this.#channel.isOpen) {
       this.#lack("no BroadcastChannel: a tab learns of a sign-out elsewhere with its next refresh");
     }
+    if (!/^authorization$/i.test(this.dialect.access_token.header)) {
+      this.#lack("a token header of its own: browsers send it along where your API redirects to an origin that allows it");
+    }
     const look = (/** @type {boolean} */ renews) =>
       this.gate.look(renews).then(
         (stored) => this.#seen(stored),
@@ -243,7 +253,7 @@ export class Session extends EventTarget {
   }
 
   /** The session of the browser's cookie, of which nothing is remembered here. @returns {Promise<?Record>} */
-  async #resumed() {
+  async #found() {
     const { csrf, tokens } = this.dialect;
     if (!csrf) return null;
     const { status, document } = await this.#asked(csrf, {}, null, this.timeoutSeconds * 1000, "question who is here");
@@ -254,7 +264,7 @@ export class Session extends EventTarget {
     }
     const session_id = find(document, tokens.session_id) ?? null;
     // Who it is is not said: two sessions that were found this way are two users.
-    return this.#replace({ ...this.#empty(), refresh_token, session_id, account: `session:${session_id}` });
+    return { ...this.#empty(), refresh_token, session_id, account: `session:${session_id}` };
   }
 
   /** @returns {Record} */

@@ -10,6 +10,9 @@
 /** How long another tab is given to tell the access token; without an answer, the tab refreshes. */
 const ASKING_MS = 100;
 
+/** @type {import("./channel.js").Known} */
+const NOBODY = { version: -1, session_id: null, access_token: null };
+
 /**
  * @param {Store} inner
  * @param {import("./channel.js").Channel} channel
@@ -17,13 +20,14 @@ const ASKING_MS = 100;
  */
 export function veiled(inner, channel) {
   /** @type {import("./channel.js").Known} */
-  let known = { version: -1, session_id: null, access_token: null };
+  let known = NOBODY;
   /** What was read last, as it was told and as it stands there. @type {(?string)[]} */
   let last = [null, null];
 
   channel.hear(({ ask, token }) => {
     if (ask && known.access_token) channel.tell({ token: known });
-    if (token) known = token;
+    // What is told late, or by a tab with a storage of its own, is no news.
+    if (token && (token.session_id !== known.session_id || token.version > known.version)) known = token;
   });
 
   /** @param {any} record */
@@ -47,7 +51,10 @@ export function veiled(inner, channel) {
     load: async () => {
       const document = await inner.load();
       const record = read(document);
-      if (!record || record.ended) return document;
+      if (!record || record.ended) {
+        known = NOBODY;
+        return document;
+      }
       const isLive = record.expires_at == null ? record.obtained_at : record.expires_at > Date.now() / 1000;
       if (isLive && channel.isOpen && !isKnown(record)) await ask(record);
       const told = JSON.stringify({ ...record, access_token: isKnown(record) ? known.access_token : null });
@@ -58,8 +65,8 @@ export function veiled(inner, channel) {
       const record = read(document);
       const kept = record ? JSON.stringify({ ...record, access_token: null }) : document;
       const isDone = await inner.swap(expected === last[0] ? last[1] : expected, kept);
-      if (isDone && record) {
-        const { version, session_id, access_token } = record;
+      if (isDone) {
+        const { version, session_id, access_token } = record ?? NOBODY;
         known = { version, session_id, access_token };
         if (access_token) channel.tell({ token: known });
       }
