@@ -64,13 +64,13 @@ check_npm() {
   done
 }
 
-# The browser client: its types, the cases of conformance/ and axios in Node, and real tabs in Chromium.
+# The browser client and the pages: their types, what needs no browser, and real tabs.
 check_browser() {
   [ -d browser/node_modules ] || return
   check "tsc browser" npm --prefix browser run types
   check "node --test browser" npm --prefix browser test
   if command -v chromium >/dev/null; then
-    check "real tabs" npm --prefix browser run test:chromium
+    check "real tabs" npm --prefix browser run test:browsers
   fi
 }
 
@@ -118,6 +118,7 @@ if [ "${1:-}" != lint ]; then
   check_program strace strace "the tests that watch system calls"
   check_program redis-server redis-server "the tests of the token store in Redis"
   check_program chromium chromium "the tests in real tabs"
+  check_program firefox-esr firefox-esr "the tests in Firefox"
   check_npm
   check_browser
   check "venv for niquests" install_niquests
