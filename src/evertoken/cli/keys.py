@@ -8,8 +8,11 @@ import click
 from evertoken.assembly import open_keys, open_secrets
 from evertoken.cli.options import every_setting, store_only, with_store
 from evertoken.cli.show import how_long, table, when
+from evertoken.cli.users import OPERATOR
 from evertoken.clock import system_clock
 from evertoken.edge.settings import LEAST_ANNOUNCE_SECONDS, Settings, milliseconds, parsing
+from evertoken.sessions.keys import key_states
+from evertoken.sessions.model import Event, EventKind
 from evertoken.stores.sqlite.store import SqliteStore
 
 
@@ -26,20 +29,16 @@ def list_(**given: Any) -> None:
     async def work(store: SqliteStore, _settings: Settings) -> None:
         now_ms = system_clock()
         stored = await store.list_keys()
-        due = [key for key in stored if key.signs_from_ms <= now_ms < (key.verifies_until_ms or now_ms + 1)]
-        rows = []
-        for key in stored:
-            until = "-" if key.verifies_until_ms is None else when(key.verifies_until_ms)
-            state = _state(key.signs_from_ms, key.verifies_until_ms, now_ms, signs=key in due[-1:])
-            rows.append(
-                (
-                    key.kid,
-                    key.algorithm,
-                    state,
-                    "the first start" if key.signs_from_ms == 0 else when(key.signs_from_ms),
-                    until,
-                )
+        rows = [
+            (
+                key.kid,
+                key.algorithm,
+                state.value,
+                "the first start" if key.signs_from_ms == 0 else when(key.signs_from_ms),
+                when(key.verifies_until_ms),
             )
+            for key, state in zip(stored, key_states(stored, now_ms=now_ms), strict=True)
+        ]
         table(("key", "algorithm", "state", "signs from", "verifies until"), rows)
 
     with_store(given, work)
@@ -64,6 +63,7 @@ def rotate(announce: str | None, **given: Any) -> None:
             click.echo(f"note: this changes the algorithm from {before} to {settings.algorithm}", err=True)
         announce_ms = milliseconds(_duration(announce) if announce else settings.key_announce)
         key = await keeper.rotate(now_ms=now_ms, announce_ms=announce_ms)
+        await store.record(Event(EventKind.KEY_ROTATED, now_ms, caller=OPERATOR, detail={"kid": key.kid}))
         click.echo(f"{key.kid} ({key.algorithm}) is published and signs in {how_long(announce_ms)}")
 
     with_store(given, work)
@@ -74,11 +74,3 @@ def _duration(text: str) -> timedelta:
         return parsing.duration(LEAST_ANNOUNCE_SECONDS)(text)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--announce") from error
-
-
-def _state(signs_from_ms: int, verifies_until_ms: int | None, now_ms: int, *, signs: bool) -> str:
-    if verifies_until_ms is not None and verifies_until_ms <= now_ms:
-        return "retired"
-    if signs_from_ms > now_ms:
-        return "announced"
-    return "signing" if signs else "verifying"

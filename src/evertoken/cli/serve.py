@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -39,9 +39,12 @@ def serve(**given: Any) -> None:
     run_server(settings)
 
 
-def run_server(settings: Settings) -> None:
+def run_server(settings: Settings, *, app_of: Callable[[Settings], Any] = lambda settings: build(settings).app) -> None:
     """
     Serve until told to stop; Ctrl-C and SIGTERM are clean ends.
+
+    Args:
+        app_of: Makes the application where there is one worker; several make their own.
 
     Raises:
         ConfigurationError: the server cannot start on these settings.
@@ -51,7 +54,7 @@ def run_server(settings: Settings) -> None:
         # A supervisor's SIGTERM is as clean an end as Ctrl-C: uvicorn raises it once more when it has stopped.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         if settings.workers == 1:
-            uvicorn.Server(uvicorn_config(build(settings).app, settings)).run()
+            uvicorn.Server(uvicorn_config(app_of(settings), settings)).run()
         else:
             with _workers_environment(settings):
                 config = uvicorn_config(

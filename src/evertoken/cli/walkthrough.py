@@ -1,9 +1,11 @@
 """What the demo prints: lines to paste into another shell, one after the other. The tests run them as printed."""
 
 _TEXT = """
+Open {url}/demo in a browser: a dashboard that stays signed in, and buttons that try to break it.
+
 evertoken runs at {url} with the user {username}, password {password}.
 Access tokens live {access} s here (30 minutes as installed). Ctrl-C stops it; started again it has lost nothing.
-Paste these into another shell, one after the other:
+Without a browser: paste these into another shell, one after the other:
 
 # 1  A helper that takes one member out of a JSON answer
 field() {{ python3 -c "import json,sys; print(json.load(sys.stdin)['$1'])"; }}

@@ -35,6 +35,8 @@ _SECURITY_HEADERS = (
     (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+OWN_HEADERS = "evertoken.security_headers"
+"""A route that says its security headers itself, as a page must, puts them into the scope under this key."""
 _HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 _CORS_METHODS = frozenset({"GET", "POST", "DELETE"})
 _CORS_HEADERS = frozenset({"authorization", "content-type", "x-csrf-token"})
@@ -55,7 +57,8 @@ class Envelope:
         self._allowed = {origin.encode("latin-1") for origin in origins.allowed}
         self._metrics = metrics
         https = issuer.startswith("https://") and is_trustworthy(issuer)
-        self._headers = (*_SECURITY_HEADERS, _HSTS) if https else _SECURITY_HEADERS
+        self._hsts = (_HSTS,) if https else ()
+        self._headers = (*_SECURITY_HEADERS, *self._hsts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -74,7 +77,9 @@ class Envelope:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message["headers"], *self._headers, *cors]
+                own = scope.get(OWN_HEADERS)
+                security = self._headers if own is None else (*own, *self._hsts)
+                message["headers"] = [*message["headers"], *security, *cors]
                 self._metrics.answered(message["status"])
             await send(message)
 

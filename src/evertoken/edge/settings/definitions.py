@@ -131,6 +131,9 @@ class Settings:
     log_format: str = _setting("json", parsing.one_of("json", "text"), "json, one object a line; or text, for people.")
     metrics: bool = _setting(True, parsing.truth, "Serve /metrics for Prometheus.")
     openapi: bool = _setting(True, parsing.truth, "Serve /openapi.json.")
+    pages: bool = _setting(
+        True, parsing.truth, "Serve the pages /sessions and /admin; /auth/client.js is there in any case."
+    )
     max_body_bytes: int = _setting(
         16_384, parsing.whole_number(1_024, 1_048_576), "The largest request body that is read."
     )

@@ -1,0 +1,1 @@
+"""The pages, and the browser client as this server serves it."""

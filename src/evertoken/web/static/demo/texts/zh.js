@@ -1,0 +1,112 @@
+// @ts-check
+/** What the demo says, in Chinese. */
+
+/** @type {import("../../i18n.js").Texts} */
+export const zh = {
+  "demo.guest": "内容已填好，点击“登录”即可。之后仪表盘会一直保持登录。",
+  "demo.intro": ({ access_seconds }) =>
+    `六个面板每隔几秒请求新数据，访问令牌只有 ${access_seconds} 秒有效。试着让它们出错。`,
+  "demo.actions": "可以尝试的操作",
+
+  "demo.tile.orders": "订单",
+  "demo.tile.queue": "队列",
+  "demo.tile.temperature": "机房",
+  "demo.tile.visitors": "最近访客",
+  "demo.tile.sales": "销量",
+  "demo.tile.clock": "服务器时间",
+  "demo.tile.offline": "无连接",
+  "demo.tile.failed": "无应答",
+  "demo.unit.orders": "每分钟",
+  "demo.unit.queue": "等待中",
+  "demo.unit.celsius": "°C",
+  "demo.unit.seconds": (seconds) => `${seconds} 秒前`,
+  "demo.unit.sales": "本分钟",
+  "demo.unit.clock": "由服务器报告",
+
+  "demo.do.burst": "令牌过期，50 个请求",
+  "demo.does.burst": "令牌过期，同时发出 50 个请求：50 个被拒，刷新一次，50 个重发。",
+  "demo.do.fire": "同时发 50 个请求",
+  "demo.does.fire": "使用现有令牌：无需等待，除非正在续期。",
+  "demo.do.expire": "让访问令牌过期",
+  "demo.does.expire": "下一个请求得到 401,刷新一次，然后重发该请求。",
+  "demo.do.lose": "丢失刷新应答",
+  "demo.does.lose": "服务器已续期，但应答没有到达。客户端再问一次，您仍保持登录。",
+  "demo.do.offline": "断开网络",
+  "demo.does.offline": "所有标签页断网。面板停住，但没有人被退出登录。",
+  "demo.do.online": "恢复网络",
+  "demo.does.online": "网络恢复，面板继续更新。",
+  "demo.do.tab": "打开另一个标签页",
+  "demo.does.tab": "它在下面有自己的一栏。所有标签页共享一次登录和一次刷新。",
+  "demo.do.thief": "让小偷复制令牌",
+  "demo.does.thief": "有人复制您的刷新令牌并在别处使用。看看谁会被拒之门外。",
+  "demo.do.elsewhere": "从别处结束此会话",
+  "demo.does.elsewhere": "另一台设备以您的身份登录并结束此会话：这里所有标签页都会退出登录。",
+
+  "demo.timeline.title": "所有标签页的时间线",
+  "demo.timeline.lead": "最近 30 秒。数字表示同时发生的次数；蓝线是一次刷新，所有标签页共用；虚线是您的操作。",
+  "demo.timeline.picture": "最近 30 秒的图，按标签页分栏。下方列表用文字说明同样的内容。",
+  "demo.timeline.now": "现在",
+  "demo.timeline.ago": (seconds) => `${seconds} 秒前`,
+  "demo.timeline.tab": (tab) => `标签页 ${tab}`,
+  "demo.timeline.thisTab": (tab) => `标签页 ${tab} · 本页`,
+  "demo.row.requests": "发送",
+  "demo.row.refused": "被拒 (401)",
+  "demo.row.refresh": "刷新",
+  "demo.row.waited": "等待",
+  "demo.row.again": "重发",
+  "demo.counter.requests": "请求",
+  "demo.counter.refused": "被拒 (401)",
+  "demo.counter.refreshes": "刷新",
+  "demo.counter.again": "重发",
+  "demo.counter.failed": "用户会看到的失败",
+  "demo.mark.expired": "令牌过期",
+  "demo.mark.lose": "应答将丢失",
+  "demo.mark.offline": "断网",
+  "demo.mark.online": "联网",
+  "demo.mark.signed_out": "已退出",
+  "demo.mark.stolen": "令牌被复制",
+  "demo.mark.thief_granted": "小偷得手",
+  "demo.mark.ended_elsewhere": "从别处结束",
+
+  "demo.story.title": "文字说明",
+  "demo.story.refused": ({ tab, refused, waited, again, failed, took }) =>
+    `${refused} 个请求被拒。标签页 ${tab} 刷新了一次（${took} 毫秒），${waited} 个等待，${again} 个重发，${failed} 个失败。`,
+  "demo.story.renewed": ({ tab, waited, took }) =>
+    `标签页 ${tab} 在令牌到期前续期（${took} 毫秒）。${waited ? `${waited} 个请求等待。` : "没有请求察觉。"}`,
+  "demo.story.lost": ({ tab, calls, waited, failed }) =>
+    `一次刷新的应答丢失了。标签页 ${tab} 再次询问（共 ${calls} 次）：仍保持登录。${waited} 个等待，${failed} 个失败。`,
+  "demo.story.unanswered": ({ tab }) => `标签页 ${tab} 无法连接服务器续期。没有人被退出登录。`,
+  "demo.story.toldToWait": ({ tab }) => `服务器让标签页 ${tab} 等待：已有更新的令牌被使用。`,
+  "demo.story.refreshRefused": ({ tab }) => `服务器拒绝了标签页 ${tab} 的刷新：会话已结束。`,
+  "demo.told.opened": (tab) => `打开了标签页 ${tab}。`,
+  "demo.told.closed": (tab) => `关闭了标签页 ${tab}。`,
+  "demo.told.fired": (good, all, tab) => `标签页 ${tab} 同时发出 ${all} 个请求：${good} 个得到应答。`,
+  "demo.told.expired": () => "访问令牌已被设为过期。",
+  "demo.told.lose": (tab) => `标签页 ${tab} 的下一个刷新应答将会丢失。`,
+  "demo.told.offline": () => "所有标签页已断网。",
+  "demo.told.online": () => "所有标签页已恢复联网。",
+  "demo.told.stolen": () => "小偷复制了刷新令牌。",
+  "demo.told.thief_granted": () => "小偷出示副本，得到了访问令牌。",
+  "demo.told.ended_elsewhere": () => "另一台设备结束了此会话。",
+
+  "demo.thief.title": "小偷拿到了您的刷新令牌",
+  "demo.thief.copied": () => "令牌在服务器端被复制。脚本做不到这一点：页面看不到该 Cookie。",
+  "demo.thief.goesOn": ({ renewals, maturity_seconds }) =>
+    `您继续使用，标签页照常续期（已 ${renewals} 次）。当您使用其后的令牌时，副本即失效；令牌须满 ${maturity_seconds} 秒才算数，这样迟到的应答不会让任何人退出。`,
+  "demo.thief.dead": ({ overlap_seconds }) => `您已使用更新的令牌：副本失效。在接下来的 ${overlap_seconds} 秒内，它还会被当作迟到的消息。`,
+  "demo.thief.hasty": ({ isIn }) =>
+    isIn
+      ? "小偷动作很快，得到了访问令牌。现在两方在续同一个会话：第一次冲突就会结束它。"
+      : "小偷立即使用副本。",
+  "demo.thief.done": () => "小偷出示副本。",
+  "demo.thief.useNow": "让小偷现在就用",
+  "demo.thief.countdown": (seconds) => `大约 ${seconds} 秒后副本将毫无用处。`,
+  "demo.thief.countdownHasty": (seconds) => `大约 ${seconds} 秒后小偷再次续期。`,
+  "demo.thief.shutOut": (reason) =>
+    `被拒绝（${reason}）。服务器无法知道两方中谁是您，因此对双方都结束了会话。小偷一无所有。您用密码重新登录即可，小偷没有密码。`,
+  "demo.thief.shutOutHasty": (reason) =>
+    `结束（${reason}）。小偷只进来了一会儿；双方一旦各走各路，令牌就露出破绽，会话对双方都已结束。您用密码重新登录即可，小偷没有密码。`,
+  "demo.thief.gone": (reason) => `小偷被拒绝：会话早已结束（${reason}）。`,
+  "demo.thief.lost": "被盗的会话已无人使用：没有什么可继续观察的了。",
+  "demo.thief.close": "关闭",
+};

@@ -1,0 +1,37 @@
+// @ts-check
+/** @type {import("../../i18n.js").Texts} */
+export const en = {
+  "sessions.intro": "Everywhere you are signed in. End what you do not recognise, then change your password.",
+  "sessions.list": "Signed in on",
+  "sessions.device": "Device",
+  "sessions.address": "Address",
+  "sessions.created": "Signed in",
+  "sessions.refreshed": "Last refreshed",
+  "sessions.action": "End it",
+  "sessions.current": "This one",
+  "sessions.unnamed": "Unknown device",
+  "sessions.end": "End",
+  "sessions.endLabel": (device, address) => `End the session on ${device} at ${address}`,
+  "sessions.endTitle": "End this session?",
+  "sessions.endText": (device, address) => `${device} at ${address} is signed out at once and must sign in again.`,
+  "sessions.ended": "The session is ended.",
+  "sessions.endOthers": "End all others",
+  "sessions.endOthersTitle": "End all other sessions?",
+  "sessions.endOthersText": (count) =>
+    count === 1 ? "The other session is signed out at once." : `All ${count} other sessions are signed out at once.`,
+  "sessions.othersEnded": "All other sessions are ended.",
+  "password.title": "Change password",
+  "password.elsewhere": "Passwords are kept by the application, not here.",
+  "password.current": "Current password",
+  "password.new": "New password",
+  "password.hint": (least) =>
+    `At least ${least} characters, and nothing foreseeable. Several words are good; digits and signs are not demanded.`,
+  "password.effect": "Every other session ends; this one goes on.",
+  "password.show": "Show the passwords",
+  "password.submit": "Change password",
+  "password.busy": "Changing …",
+  "password.missing": "Enter a password.",
+  "password.wrong": "The current password is wrong.",
+  "password.wait": (seconds) => `Too many wrong attempts. Wait ${seconds} seconds, then try again.`,
+  "password.changed": "The password is changed. Every other session has ended.",
+};
