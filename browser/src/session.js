@@ -34,6 +34,12 @@ import { watch } from "./waking.js";
 /** How long a sign-out waits for its answer. */
 const SIGN_OUT_MS = 10_000;
 
+/**
+ * What stands for an account that nobody has named: two sessions that were found by their cookies are two users.
+ * @param {?string} sessionId
+ */
+const unnamed = (sessionId) => `session:${sessionId}`;
+
 export class Session extends EventTarget {
   #channel;
   #stopWatching = () => {};
@@ -74,10 +80,10 @@ export class Session extends EventTarget {
     });
   }
 
-  /** Who is signed in on this page, as far as it knows; null: nobody. */
+  /** Who is signed in on this page; null: nobody. The account is what was typed at sign-in, where that is remembered. */
   get user() {
     const { is_signed_in, session_id = null, account = null } = this.gate.own;
-    return is_signed_in ? { session_id, account } : null;
+    return is_signed_in ? { session_id, account: account === unnamed(session_id) ? null : account } : null;
   }
 
   /**
@@ -88,7 +94,8 @@ export class Session extends EventTarget {
   async restore() {
     this.#watch();
     let [, stored] = await this.gate.read(true);
-    if (!stored || stored.ended !== null) {
+    const isPast = this.dialect.csrf && (stored?.refresh_expires_at ?? Infinity) <= Date.now() / 1000;
+    if (!stored || stored.ended !== null || isPast) {
       const found = await this.#found();
       // The browser keeps the cookie of a session that has ended at the server.
       if (!found || (found.session_id !== null && found.session_id === stored?.session_id)) return false;
@@ -115,7 +122,8 @@ export class Session extends EventTarget {
       const said = readTokens(this.dialect, document);
       if (!isGood || "unusable" in said) {
         const reason = find(document, "/code") ?? String(status);
-        throw new SessionError("sign_in_refused", `sign-in refused (${reason})`, { reason });
+        const detail = find(document, "/detail") ?? "";
+        throw new SessionError("sign_in_refused", `sign-in refused (${reason}) ${detail}`.trim(), { reason });
       }
       return this.#replace(successor({ ...this.#empty(), account: username }, said.tokens, sentAt));
     };
@@ -123,6 +131,12 @@ export class Session extends EventTarget {
     const record = await (call.credentials ? this.#underLease(signIn) : signIn());
     this.gate.tookOver(renewed(record, true));
     this.#dispatch("signedin", { isElsewhere: false });
+    if (this.dialect.csrf && new URL(this.baseURL).origin !== globalThis.location?.origin) {
+      const kept = await this.#found().catch(() => record);
+      if (kept?.session_id !== record.session_id) {
+        this.#lack("the browser keeps no cookie of this server (is it another site?): signed in until the token ends");
+      }
+    }
   }
 
   /** End the session, at the server and in every tab. @throws {SessionError} not confirmed; the tokens are kept */
@@ -263,8 +277,7 @@ export class Session extends EventTarget {
       throw new SessionError("refresh_unavailable", `the server does not say who is signed in (${status})`);
     }
     const session_id = find(document, tokens.session_id) ?? null;
-    // Who it is is not said: two sessions that were found this way are two users.
-    return { ...this.#empty(), refresh_token, session_id, account: `session:${session_id}` };
+    return { ...this.#empty(), refresh_token, session_id, account: unnamed(session_id) };
   }
 
   /** @returns {Record} */

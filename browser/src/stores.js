@@ -148,6 +148,7 @@ export function sheltered(store, onRefused) {
   return {
     load: () => attempt(() => inner.load()),
     swap: (expected, document) => attempt(() => inner.swap(expected, document)),
-    lease: (work, timeoutMs) => inner.lease(work, timeoutMs),
+    // Where the storage is gone, tabs may still share a cookie, and Web Locks need no storage.
+    lease: (work, timeoutMs) => (globalThis.navigator?.locks ? store : inner).lease(work, timeoutMs),
   };
 }

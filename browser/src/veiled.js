@@ -10,9 +10,6 @@
 /** How long another tab is given to tell the access token; without an answer, the tab refreshes. */
 const ASKING_MS = 100;
 
-/** @type {import("./channel.js").Known} */
-const NOBODY = { version: -1, session_id: null, access_token: null };
-
 /**
  * @param {Store} inner
  * @param {import("./channel.js").Channel} channel
@@ -20,7 +17,7 @@ const NOBODY = { version: -1, session_id: null, access_token: null };
  */
 export function veiled(inner, channel) {
   /** @type {import("./channel.js").Known} */
-  let known = NOBODY;
+  let known = { version: -1, session_id: null, access_token: null };
   /** What was read last, as it was told and as it stands there. @type {(?string)[]} */
   let last = [null, null];
 
@@ -49,10 +46,12 @@ export function veiled(inner, channel) {
   return {
     ...inner,
     load: async () => {
+      const before = known;
       const document = await inner.load();
       const record = read(document);
       if (!record || record.ended) {
-        known = NOBODY;
+        // The version stays, so that what is told late of this session is no news.
+        if (known === before) known = { ...known, access_token: null };
         return document;
       }
       const isLive = record.expires_at == null ? record.obtained_at : record.expires_at > Date.now() / 1000;
@@ -66,7 +65,7 @@ export function veiled(inner, channel) {
       const kept = record ? JSON.stringify({ ...record, access_token: null }) : document;
       const isDone = await inner.swap(expected === last[0] ? last[1] : expected, kept);
       if (isDone) {
-        const { version, session_id, access_token } = record ?? NOBODY;
+        const { version, session_id, access_token } = record ?? { ...known, access_token: null };
         known = { version, session_id, access_token };
         if (access_token) channel.tell({ token: known });
       }
