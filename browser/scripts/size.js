@@ -18,6 +18,8 @@ const { outputFiles } = await build({
   minify: true,
   format: "esm",
   target: "es2022",
+  // An application has them already.
+  external: ["react", "vue"],
   write: false,
 });
 const [{ contents }] = outputFiles;
