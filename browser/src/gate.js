@@ -47,6 +47,11 @@ export const isSameUser = (before, own) =>
   (before.session_id != null && before.session_id === own.session_id);
 
 export class Gate {
+  /** The page was away, and has not heard what other tabs told meanwhile. */
+  wasAway = false;
+  /** @type {?Promise<unknown>} */
+  #looking = null;
+
   /** @param {{server: string, dialect: Dialect, store: Store, send: SendRefresh, timeoutSeconds: number,
    *   onEnd: (reason: string) => void, onRenew: (isFetched: boolean) => void}} around */
   constructor(around) {
@@ -64,6 +69,13 @@ export class Gate {
 
   /** The access token to send a request with. @param {boolean} isRepeatable @param {?AbortSignal} [signal] */
   async enter(isRepeatable, signal) {
+    if (this.wasAway) {
+      this.wasAway = false;
+      // A store that cannot be read says nothing new; the request finds out by itself.
+      const looked = inTime(this.look(false), this.around.timeoutSeconds).catch(() => null);
+      this.#looking = looked.then(() => (this.#looking = null));
+    }
+    if (this.#looking) await untilAborted(this.#looking, signal);
     return /** @type {Holding} */ (
       await this.#follow((at) => this.refresher.beforeSending(at, isRepeatable), null, isRepeatable, signal)
     );
@@ -171,7 +183,7 @@ export class Gate {
   #start(over, wantsNew) {
     const own = { ...this.own, wants_new: wantsNew };
     this.refresher.flightStarted();
-    const flight = (over === null ? this.#refresh(own) : this.#end(own, over))
+    const flight = inTime(over === null ? this.#refresh(own) : this.#end(own, over), this.around.timeoutSeconds)
       // A fault of ours signs nobody out, and whoever waits is told.
       .catch((error) => /** @type {Outcome} */ ({ failed: { why: String(error?.message ?? error), error } }))
       .then((outcome) => {
@@ -230,7 +242,7 @@ export class Gate {
 
   /** @param {import("./record.js").Own} own @param {number} giveUpAt @returns {Promise<Outcome>} */
   async #refreshUnderLease(own, giveUpAt) {
-    const { dialect, store, send } = this.around;
+    const { dialect, store, send, timeoutSeconds } = this.around;
     let why = "there was no time left for a refresh";
     let wait = null;
     for (let attempt = 0; attempt < ATTEMPTS && now().monotonic < giveUpAt; attempt += 1) {
@@ -239,7 +251,11 @@ export class Gate {
       const judged = judgeStored(stored, own, readAt.wall);
       if (judged || !stored) return judged ?? { ended: { reason: "signed_out" } };
       const sentAt = now();
-      if (sentAt.wall - readAt.wall > REREAD_AFTER_SECONDS) continue;
+      if (sentAt.wall - readAt.wall > REREAD_AFTER_SECONDS) {
+        // Not the time of those who wait: the machine has slept, or the tab was frozen.
+        giveUpAt = sentAt.monotonic + timeoutSeconds;
+        continue;
+      }
       /** @type {import("./answers.js").Said} */
       let said;
       try {
@@ -252,6 +268,9 @@ export class Gate {
       }
       if ("unusable" in said) {
         why = said.unusable.why;
+        if (now().monotonic - sentAt.monotonic > ANSWER_WITHIN_SECONDS + REREAD_AFTER_SECONDS) {
+          giveUpAt = now().monotonic + timeoutSeconds;
+        }
         wait = said.unusable.retry_after_seconds;
         const seconds = wait ?? PAUSES_SECONDS[attempt];
         // Where a refresh token is good for one use, sending it again at once would look like theft.
@@ -279,6 +298,31 @@ export class Gate {
       return { ended: { reason, is_news: true } };
     }, timeoutSeconds * 1000);
   }
+}
+
+/**
+ * Wait for work that has bounds of its own, and a little longer; but a store may wait for ever, for the transaction of
+ * a tab that was frozen. Time in which this page stood still itself does not count, once.
+ * @template T
+ * @param {Promise<T>} work
+ * @param {number} seconds
+ * @returns {Promise<T>}
+ */
+function inTime(work, seconds) {
+  return new Promise((resolve, reject) => {
+    const longest = seconds + REREAD_AFTER_SECONDS;
+    /** @type {ReturnType<typeof setTimeout>} */
+    let timer;
+    const wait = (/** @type {boolean} */ mayBeLate) => {
+      const from = now().monotonic;
+      timer = setTimeout(() => {
+        if (mayBeLate && now().monotonic - from > longest + REREAD_AFTER_SECONDS) wait(false);
+        else reject(new Error(`the store has not answered in ${longest} seconds`));
+      }, longest * 1000);
+    };
+    wait(true);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 /**

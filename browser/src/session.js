@@ -251,8 +251,13 @@ export class Session extends EventTarget {
         // Nobody waits for it, and the next request tells.
         () => {},
       );
-    const stopHearing = this.#channel.hear(({ changed }) => void (changed && look(false)));
-    const stopWaking = watch(look, () => this.gate.refresher.cameOnline());
+    let isAway = false;
+    // A frozen tab hears the others, but a transaction that it began would hold all of them up.
+    const stopHearing = this.#channel.hear(({ changed }) => void (changed && !isAway && look(false)));
+    const stopWaking = watch(look, () => this.gate.refresher.cameOnline(), (isIt) => {
+      isAway = isIt;
+      if (isIt) this.gate.wasAway = true;
+    });
     this.#stopWatching = () => {
       stopHearing();
       stopWaking();

@@ -7,9 +7,10 @@ const TICK_MS = 15_000;
 /**
  * @param {(renews: boolean) => void} look
  * @param {() => void} cameOnline
+ * @param {(isIt: boolean) => void} away  frozen, or kept for the back button
  * @returns {() => void} stops it
  */
-export function watch(look, cameOnline) {
+export function watch(look, cameOnline, away) {
   const { document, window } = globalThis;
   if (!document?.addEventListener) return () => {};
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -25,12 +26,20 @@ export function watch(look, cameOnline) {
     cameOnline();
     look(document.visibilityState !== "hidden");
   };
+  const leave = () => away(true);
+  const back = () => {
+    away(false);
+    if (document.visibilityState === "hidden") look(false);
+    check();
+  };
   // From the back-forward cache, or thawed: what other tabs have told meanwhile was not heard.
   /** @type {[EventTarget, string, () => void][]} */
   const listening = [
     [document, "visibilitychange", check],
-    [document, "resume", check],
-    [window, "pageshow", check],
+    [document, "freeze", leave],
+    [document, "resume", back],
+    [window, "pagehide", leave],
+    [window, "pageshow", back],
     [window, "online", online],
   ];
   for (const [target, type, hear] of listening) target.addEventListener(type, hear);
