@@ -15,7 +15,13 @@ class Block:
     text: str
 
     def as_shell(self) -> str:
-        """Shell blocks as they are; a Python block is saved under the name in its first line and run."""
+        """
+        Shell blocks as they are; a Python block is saved under the name in its first line and run.
+
+        What is for a page is run in one: browser/test/docs.
+        """
+        if self.language == "js":
+            return ""
         if self.language == "sh":
             return self.text + self._wait_for_servers()
         name = self.text.split("\n", 1)[0].removeprefix("# ")
