@@ -28,7 +28,7 @@ export const zh = {
   "demo.do.fire": "同时发 50 个请求",
   "demo.does.fire": "使用现有令牌：无需等待，除非正在续期。",
   "demo.do.expire": "让访问令牌过期",
-  "demo.does.expire": "下一个请求得到 401,刷新一次，然后重发该请求。",
+  "demo.does.expire": "下一个请求得到 401，刷新一次，然后重发该请求。",
   "demo.do.lose": "丢失刷新应答",
   "demo.does.lose": "服务器已续期，但应答没有到达。客户端再问一次，您仍保持登录。",
   "demo.do.offline": "断开网络",
