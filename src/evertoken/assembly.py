@@ -7,10 +7,12 @@ import os
 import secrets as random_source
 import signal
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from starlette.routing import Route
 
 from evertoken.accounts.directory import StoredUsers
 from evertoken.accounts.passwords import HashingParameters, PasswordHashing
@@ -20,9 +22,11 @@ from evertoken.accounts.users import UserDirectory
 from evertoken.clock import Clock, system_clock
 from evertoken.edge import logs
 from evertoken.edge.accounts_elsewhere import DirectoryElsewhere, RememberedAccounts
+from evertoken.edge.adoption import Adoptions, read_rules
 from evertoken.edge.app import Lifespan, build_app
 from evertoken.edge.background import Background
 from evertoken.edge.envelope import Envelope
+from evertoken.edge.feed import RevocationFeed
 from evertoken.edge.metrics import Metrics
 from evertoken.edge.origin_check import OriginCheck
 from evertoken.edge.requests import CallerReader
@@ -30,7 +34,7 @@ from evertoken.edge.services import Services
 from evertoken.edge.settings import Settings, milliseconds
 from evertoken.edge.settings.sources import load
 from evertoken.errors import ConfigurationError
-from evertoken.guards.guard import Guard
+from evertoken.guards.access_check import AccessCheck
 from evertoken.guards.revoked import RevokedSessions
 from evertoken.secret import Secret
 from evertoken.sessions.events import ENDS_A_SESSION, EventHub, Hook
@@ -42,8 +46,12 @@ from evertoken.sessions.service import SessionService
 from evertoken.stores.sqlite.store import SqliteStore
 from evertoken.tokens.access_token import AccessTokenRules
 from evertoken.tokens.server_secrets import SecretRing
+from evertoken.web.serving import WebRoutes
 from evertoken.wire.cookies import RefreshCookie
 from evertoken.wire.origins import is_trustworthy, origin_of
+
+RoutesOf = Callable[[Services], Sequence[Route]]
+"""Makes routes that stand on the server's services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ class Server:
     lifespan: Lifespan
     services: Services
     store: SqliteStore
-    guard: Guard
+    guard: AccessCheck
     hashing: PasswordHashing
     background: Background
 
@@ -142,6 +150,7 @@ def build(
     clock: Clock = system_clock,
     hashing_parameters: HashingParameters | None = None,
     may_create: bool = True,
+    demo_routes: RoutesOf | None = None,
 ) -> Server:
     """
     Put a server together.
@@ -150,6 +159,7 @@ def build(
         clock: The time, for the server and its store.
         hashing_parameters: Instead of those of the settings: tests sign in quickly.
         may_create: Make the database if there is none.
+        demo_routes: What only `evertoken demo` has; with them comes the demo page.
 
     Raises:
         ConfigurationError: a setting cannot be used; the message says which and what to do.
@@ -159,7 +169,8 @@ def build(
     keys = open_keys(settings, store, secrets)
     hashing = open_hashing(settings, hashing_parameters)
     revoked = RevokedSessions(access_lifetime_ms=milliseconds(settings.access_lifetime))
-    guard = Guard(keys, AccessTokenRules(settings.issuer_url, settings.audience_name), revoked)
+    guard = AccessCheck(keys, AccessTokenRules(settings.issuer_url, settings.audience_name), revoked)
+    feed = RevocationFeed(kept_ms=revoked.kept_for_ms, clock=clock)
     hub, metrics = EventHub(), Metrics()
     _subscribe(hub, metrics, revoked, settings)
     directory: UserDirectory = (
@@ -167,30 +178,39 @@ def build(
         if settings.user_directory
         else StoredUsers(store, hashing)
     )
+    sessions = _session_service(settings, store, keys, secrets, hub, metrics, directory, clock)
     services = Services(
         settings=settings,
         clock=clock,
         store=store,
-        sessions=_session_service(settings, store, keys, secrets, hub, metrics, directory, clock),
+        sessions=sessions,
         sign_in=SignIn(directory, store, secrets, _limits(settings)),
         directory=directory,
         keys=keys,
         secrets=secrets,
         guard=guard,
+        feed=feed,
         hub=hub,
         metrics=metrics,
         callers=CallerReader(settings.trusted_proxies),
         origins=OriginCheck(origin_of(settings.issuer_url) or "", settings.allowed_origins),
         cookie=RefreshCookie(is_trustworthy(settings.issuer_url), settings.cookie_samesite),
+        adoptions=_adoptions(settings, directory, sessions, clock),
     )
     background = Background(
         store,
         keys,
-        on_revoked=lambda session_id, at_ms: revoked.add(session_id, revoked_at_ms=at_ms),
+        on_revoked=_tell_ended(revoked, feed),
         on_keys_changed=guard.forget,
+        on_followed=feed.followed,
     )
+    hub.subscribe(_when_ended(background.nudge))
     lifespan = _lifespan(services, background, hashing, store)
-    return Server(build_app(services, lifespan=lifespan), lifespan, services, store, guard, hashing, background)
+    more_routes = WebRoutes(settings, has_demo=demo_routes is not None).routes()
+    if demo_routes is not None:
+        more_routes += demo_routes(services)
+    app = build_app(services, more_routes=more_routes, lifespan=lifespan)
+    return Server(app, lifespan, services, store, guard, hashing, background)
 
 
 def _lifespan(services: Services, background: Background, hashing: PasswordHashing, store: SqliteStore) -> Lifespan:
@@ -237,6 +257,15 @@ def _session_service(  # noqa: PLR0917 - a step of `build`, with its parts
     )
 
 
+def _adoptions(
+    settings: Settings, directory: UserDirectory, sessions: SessionService, clock: Clock
+) -> Adoptions | None:
+    """What swaps another library's refresh tokens for sessions, where the settings say so."""
+    hook = _load("adopt_hook", settings.adopt_hook) if settings.adopt_hook else None
+    rules = read_rules(settings, hook=hook, now_ms=clock())
+    return None if rules is None else Adoptions(rules, directory, sessions, clock=clock)
+
+
 def _subscribe(hub: EventHub, metrics: Metrics, revoked: RevokedSessions, settings: Settings) -> None:
     """Who is told of what has been committed: the guard first."""
     hub.subscribe(_refuse_ended(revoked))
@@ -274,6 +303,27 @@ def _refuse_ended(revoked: RevokedSessions) -> Hook:
             revoked.add(session_id_text(event.session_id), revoked_at_ms=event.at_ms)
 
     return hook
+
+
+def _when_ended(nudge: Callable[[], None]) -> Hook:
+    """The feed takes what was revoked from the store, in its order, and so must hear of it at once."""
+
+    def hook(event: Event) -> None:
+        if event.kind in ENDS_A_SESSION:
+            nudge()
+
+    return hook
+
+
+def _tell_ended(revoked: RevokedSessions, feed: RevocationFeed) -> Callable[[Sequence[tuple[str, int]], int], None]:
+    """Who is told of what any worker has revoked: the guard of this process, and those elsewhere."""
+
+    def tell(ended: Sequence[tuple[str, int]], cursor: int) -> None:
+        for session_id, at_ms in ended:
+            revoked.add(session_id, revoked_at_ms=at_ms)
+        feed.learn(ended, cursor)
+
+    return tell
 
 
 def _limits(settings: Settings) -> Limits:

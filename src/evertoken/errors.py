@@ -5,6 +5,7 @@ EvertokenError
 ├── TokenError              401 invalid_token (RFC 6750 §3.1): the guard refuses the access token
 │   ├── MalformedToken
 │   ├── BadSignature
+│   │   └── UnknownKey      no key of its kid; a guard elsewhere may fetch the keys once more
 │   ├── TokenExpired
 │   ├── TokenNotYetValid
 │   ├── TokenRevoked        the token is genuine, its session has ended
@@ -14,6 +15,8 @@ EvertokenError
 ├── TemporarilyUnavailable  nobody is signed out; try again after .retry_after_seconds (as an answer: 503 + Retry-After)
 │   ├── StoreUnavailable    the store is locked, full, read-only, gone or too slow
 │   ├── Overloaded          more work of one kind is waiting than its bound allows
+│   ├── GuardNotReady       (guard) no keys have been fetched yet
+│   ├── FeedLost            (guard) the revocation feed has been out of reach for longer than `close_after`
 │   ├── HookFailed          a hook of the host application raised, or returned what it must not
 │   ├── RefreshUnavailable  (client) no new access token now; the session and its tokens are kept
 │   ├── SignInUnavailable   (client) the server could not be asked, or is too busy
@@ -43,6 +46,10 @@ class MalformedToken(TokenError):
 
 class BadSignature(TokenError):
     """No key that we trust made this signature."""
+
+
+class UnknownKey(BadSignature):
+    """The token names a key that is not among those we trust."""
 
 
 class TokenExpired(TokenError):
@@ -96,6 +103,14 @@ class StoreUnavailable(TemporarilyUnavailable):
 
 class Overloaded(TemporarilyUnavailable):
     """More work of one kind is waiting than its bound allows, so that other work stays quick."""
+
+
+class GuardNotReady(TemporarilyUnavailable):
+    """A guard in another service has not fetched the issuer's keys yet, so it can judge no token."""
+
+
+class FeedLost(TemporarilyUnavailable):
+    """A guard that must follow revocations has not heard of them for longer than it may go without (`close_after`)."""
 
 
 class HookFailed(TemporarilyUnavailable):

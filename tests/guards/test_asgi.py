@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import Message
 
+from evertoken.guards.access_check import AccessCheck
 from evertoken.guards.asgi import CLAIMS_KEY, GuardMiddleware
-from evertoken.guards.guard import Guard
 from evertoken.guards.revoked import RevokedSessions
 from evertoken.tokens.access_token import AccessTokenRules
 from evertoken.tokens.keyring import KeyRecord, KeyRing
@@ -45,7 +45,7 @@ class Keys:
 class Guarded:
     """A guard with everything around it that a test may move."""
 
-    guard: Guard
+    guard: AccessCheck
     keys: Keys
     revoked: RevokedSessions
     clock: MovingClock
@@ -69,7 +69,7 @@ class Guarded:
 
 def _guarded(clock: MovingClock, **options: Any) -> Guarded:
     keys, revoked = Keys(), RevokedSessions(access_lifetime_ms=1_800_000)
-    return Guarded(Guard(keys, AccessTokenRules(ISSUER, AUDIENCE), revoked, **options), keys, revoked, clock)
+    return Guarded(AccessCheck(keys, AccessTokenRules(ISSUER, AUDIENCE), revoked, **options), keys, revoked, clock)
 
 
 @pytest.fixture

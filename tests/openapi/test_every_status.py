@@ -19,6 +19,19 @@ from tests.support.server import PASSWORD, LiveServer, live_server
 WRONG = "wrong-horse-battery"
 LARGE = "x" * 20_000
 FOREIGN = {"Origin": "https://evil.example"}
+ADMIN_CALLS = [
+    ("GET", "/admin/overview"),
+    ("GET", "/admin/users"),
+    ("POST", "/admin/users/u_tim/disable"),
+    ("POST", "/admin/users/u_tim/enable"),
+    ("DELETE", "/admin/users/u_tim/sessions"),
+    ("GET", "/admin/sessions"),
+    ("GET", "/admin/sessions/AAAAAAAAAAAAAAAAAAAAAA"),
+    ("DELETE", "/admin/sessions/AAAAAAAAAAAAAAAAAAAAAA"),
+    ("GET", "/admin/sessions/AAAAAAAAAAAAAAAAAAAAAA/timeline"),
+    ("GET", "/admin/keys"),
+    ("POST", "/admin/keys/rotate"),
+]
 CLIENT_FORM = {"client_id": "app", "client_secret": "wrong"}
 
 
@@ -37,7 +50,7 @@ class Conversation:
         problem = answer.json() if answer.headers.get("content-type", "").endswith("json") else {}
         told = str(problem.get("code", problem.get("error", "")))
         assert (answer.status_code, told) == (status, code), answer.text
-        template = re.sub(r"(?<=/auth/sessions/).+", "{id}", path.partition("?")[0])
+        template = re.sub(r"(?<=/sessions/|min/users/)[^/]+", "{id}", path.partition("?")[0])
         self._check(self._document["paths"][template][method.lower()]["responses"][str(status)], answer)
         self.had.add((f"{method} {template}", status, code))
         return answer
@@ -90,6 +103,7 @@ def talk(tmp_path: Path) -> Iterator[Conversation]:
     with live_server(tmp_path, clock=MovingClock(), free_failures_per_pair=1) as live, live.client() as http:
         for name in ("ada", "bob", "eve", "tim"):
             live.add_user(name)
+        live.add_user("root", roles=("admin",))
         yield Conversation(live, http)
 
 
@@ -99,7 +113,9 @@ def test_every_announced_answer_can_be_had_and_is_as_announced(talk: Conversatio
     cookie_mode(talk)
     own_account(talk)
     oauth(talk)
+    revocations(talk)
     running(talk)
+    operators = operating(talk)
     with outage(talk) as (tokens, bearer):
         for method, path in (("GET", "/auth/sessions"), ("DELETE", "/auth/sessions")):
             talk.ask(method, path, 503, "unavailable", headers=bearer)
@@ -114,7 +130,10 @@ def test_every_announced_answer_can_be_had_and_is_as_announced(talk: Conversatio
         for path in ("/oauth/revoke", "/oauth/introspect"):
             judged = {"token": tokens["refresh_token"], **CLIENT_FORM}
             talk.ask("POST", path, 503, "temporarily_unavailable", data=judged)
+        talk.ask("GET", "/auth/revocations", 503, "unavailable", auth=("app", "wrong"))
         talk.ask("GET", "/readyz", 503, "unavailable")
+        for method, path in ADMIN_CALLS:
+            talk.ask(method, path, 503, "unavailable", headers=operators)
     assert talk.had == talk.announced()
 
 
@@ -233,11 +252,47 @@ def oauth(talk: Conversation) -> None:
     talk.ask("POST", "/oauth/revoke", 200, data=judged)
 
 
+def revocations(talk: Conversation) -> None:
+    client, secret = new_client("guard", now_ms=talk.live.clock())
+    talk.live.run(talk.live.server.store.add_client(client))
+    mine = (client.id, secret.reveal())
+    told = talk.ask("GET", "/auth/revocations", 200, auth=mine).json()
+    assert told["revoked"]
+    talk.ask("GET", f"/auth/revocations?after={told['cursor']}&wait=0", 200, auth=mine)
+    talk.ask("GET", "/auth/revocations?after=x", 400, "invalid_request", auth=mine)
+    talk.ask("GET", "/auth/revocations", 401, "client_refused")
+
+
 def running(talk: Conversation) -> None:
     for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/.well-known/jwks.json"):
         talk.ask("GET", path, 200)
     for path in ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"):
         talk.ask("GET", path, 200)
+
+
+def operating(talk: Conversation) -> dict[str, str]:
+    """Everything under /admin; returns the operator's header, good for a while still."""
+    old = talk.ask("POST", "/auth/login", 200, json={"username": "root", "password": PASSWORD}).json()
+    talk.live.clock.advance(1800)
+    tokens = talk.ask("POST", "/auth/login", 200, json={"username": "root", "password": PASSWORD}).json()
+    hers = talk.ask("POST", "/auth/login", 200, json={"username": "ada", "password": PASSWORD}).json()
+    root, ada, expired = ({"Authorization": f"Bearer {who['access_token']}"} for who in (tokens, hers, old))
+    for method, path in ADMIN_CALLS:
+        talk.ask(method, path, 400, "invalid_request", headers={"Authorization": "Bearer"})
+        talk.ask(method, path, 401, "token_invalid", headers={"Authorization": "Bearer no.no.no"})
+        talk.ask(method, path, 401, "token_expired", headers=expired)
+        talk.ask(method, path, 403, "insufficient_rights", headers=ada)
+        if method != "GET":
+            talk.ask(method, path, 403, "origin_not_allowed", headers={**root, **FOREIGN})
+        if "/admin/sessions/" in path:
+            talk.ask(method, path, 404, "not_found", headers=root)
+            there = path.replace("AAAAAAAAAAAAAAAAAAAAAA", old["session_id"])
+            talk.ask(method, there, 204 if method == "DELETE" else 200, headers=root)
+        else:
+            talk.ask(method, path, 204 if "u_tim" in path else 200, headers=root)
+        if "u_tim" in path:
+            talk.ask(method, path.replace("u_tim", "nobody"), 404, "not_found", headers=root)
+    return root
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from evertoken.stores.sqlite.store import SqliteStore
 from tests.stores.compliance.bench import ACCESS_LIFETIME_MS, POLICY, Bench
 from tests.support.clock import MovingClock
 
-_TABLES = ("users", "sessions", "revocations", "events", "signing_keys", "clients", "throttle")
+_TABLES = ("users", "sessions", "revocations", "events", "signing_keys", "clients", "throttle", "adoptions")
 
 
 class SqliteBench(Bench):

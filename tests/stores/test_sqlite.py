@@ -2,16 +2,22 @@
 
 import asyncio
 
+import pytest
+
+from evertoken.sessions.operating import SessionSearch
 from evertoken.sessions.rotation import Outcome
+from evertoken.stores.sqlite import operating
 from evertoken.stores.sqlite.sweeping import Sweeper
 from evertoken.tokens.refresh_token import child_of
 from tests.stores.compliance.accounts import AccountsAndEpochs
+from tests.stores.compliance.adopting import Adopting
 from tests.stores.compliance.agreement import Agreement
 from tests.stores.compliance.attempts import Attempts
 from tests.stores.compliance.audit import AuditAndRevocations
-from tests.stores.compliance.bench import ACCESS_LIFETIME_MS, RIPE, refresh, signed_in, succeed
+from tests.stores.compliance.bench import ACCESS_LIFETIME_MS, RIPE, add_user, refresh, sign_in, signed_in, succeed
 from tests.stores.compliance.endings import SignInsAndEndings
 from tests.stores.compliance.keys_clients import KeysAndClients
+from tests.stores.compliance.operating import Operating, pages
 from tests.stores.compliance.rotation import Rotation
 from tests.stores.compliance.sweeping import Sweeping
 from tests.stores.compliance.users_joined import UsersInTheSameStep
@@ -64,12 +70,71 @@ class TestAttempts(Attempts):
     """Throttling."""
 
 
+class TestAdopting(Adopting):
+    """Coming over from another library."""
+
+
 class TestKeysAndClients(KeysAndClients):
     """Keys and clients."""
 
 
 class TestAuditAndRevocations(AuditAndRevocations):
     """The trail and the feed."""
+
+
+class TestOperating(Operating):
+    """What an operator asks."""
+
+    async def test_a_search_goes_through_a_long_list_window_by_window(
+        self, bench: SqliteBench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is rare is found however far down it stands, and no single page looks at more than its window."""
+        monkeypatch.setattr(operating, "ROWS_PER_PAGE", 3)
+        store, clock = bench.open(), bench.clock
+        rare = await signed_in(store, clock, "rare")
+        user = await add_user(store, "often")
+        for _ in range(10):
+            clock.advance(1)
+            await sign_in(store, clock, user)
+        page = await store.search_sessions(SessionSearch("rare"))
+        assert (page.sessions, page.after is None) == ((), False)
+        assert await pages(store, SessionSearch("rare")) == [rare.session_id]
+        assert await pages(store, SessionSearch("rare", user_id=user.id)) == []
+        assert len(await pages(store, SessionSearch("often", limit=2))) == 10
+        for number in range(5):
+            await add_user(store, f"a-{number}")
+        first = await store.search_users("rare", after=None, limit=5)
+        assert (first.users, first.after) == ((), "a-2")
+        second = await store.search_users("rare", after=first.after, limit=5)
+        assert (second.users, second.after) == ((), "often")
+        assert [user.username for user in (await store.search_users("rare", after="often", limit=5)).users] == ["rare"]
+
+    async def test_no_question_of_an_operator_reads_a_whole_table(self, bench: SqliteBench) -> None:
+        """However many sessions and events there are, each question is answered from an index, or from one window."""
+        bench.open()
+        asked: list[str] = []
+        with bench.connection() as connection:
+            connection.set_trace_callback(asked.append)
+            now_ms = bench.clock()
+            for user_id in (None, "u_ada"):
+                operating.search_sessions(connection, now_ms, SessionSearch("x", user_id=user_id))
+            operating.tally_users(connection, now_ms, fresh_after_ms=0, after=None, limit=10)
+            operating.live_sessions_of(connection, now_ms, ["u_ada"])
+            operating.happened(connection, from_ms=0, until_ms=now_ms)
+            operating.ended_sessions(connection)
+            operating.search_users(connection, "x", after=None, limit=10)
+            operating.count_users(connection)
+            connection.set_trace_callback(None)
+            plans = [
+                (statement, row[3])
+                for statement in asked
+                if not statement.startswith("--")
+                for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")
+            ]
+        assert len(plans) >= len(asked)
+        # Counting users walks the smallest index there is; `json_each` is the list that was asked for.
+        scans = [plan for _, plan in plans if plan.startswith("SCAN") and "json_each" not in plan]
+        assert all("USING COVERING INDEX" in plan for plan in scans), scans
 
 
 class TestSweeping(Sweeping):

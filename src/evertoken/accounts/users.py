@@ -39,6 +39,20 @@ class User:
     created_at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class UserPage:
+    """
+    Users in the order of their keys.
+
+    Args:
+        after: Where the next page begins; None at the end. It may be set beside fewer users than were asked for, even
+            none: only so many rows are looked at for one page.
+    """
+
+    users: tuple[User, ...]
+    after: str | None
+
+
 class UserDirectory(Protocol):
     """
     What evertoken asks about users. Implement these three to bring your own user table.
@@ -118,3 +132,29 @@ class UserStore(Protocol):
 
         The epoch stays: nothing ends by it. Conditional, because the password may have been changed meanwhile.
         """
+
+
+class UserAdministration(Protocol):
+    """
+    What an operator asks of our own users table, beyond signing people in. Disabling and enabling are the session
+    store's, for they end sessions and stand in the audit trail.
+
+    Every method may raise StoreUnavailable.
+    """
+
+    async def find_by_id(self, user_id: str) -> User | None:
+        """The user of this id, or None."""
+
+    async def search_users(self, part: str, *, after: str | None, limit: int) -> UserPage:
+        """
+        A page of the users whose name has this part.
+
+        Args:
+            part: Anything as typed; compared by `usernames.username_key`, so case and width make no difference, and
+                no character has a meaning of its own. Empty for all.
+            after: `UserPage.after` of the page before; None for the first. Any text is taken.
+            limit: How many users at most, at least 1.
+        """
+
+    async def count_users(self) -> tuple[int, int]:
+        """How many users there are, and how many of them are disabled."""

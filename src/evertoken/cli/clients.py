@@ -1,4 +1,4 @@
-"""evertoken clients: the callers that may introspect tokens."""
+"""evertoken clients: the callers that may introspect tokens and follow revocations."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from evertoken.stores.sqlite.store import SqliteStore
 
 @click.group()
 def clients() -> None:
-    """The callers that may introspect tokens."""
+    """The callers that may introspect tokens and follow revocations."""
 
 
 @clients.command("add")

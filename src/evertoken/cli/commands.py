@@ -29,9 +29,9 @@ CLIENT = {
 }
 SERVER = {
     "serve": Entry("serve:serve", "Run the server."),
-    "demo": Entry("demo:demo", "Serve a demo on localhost, with the user ada, and print a walk-through."),
+    "demo": Entry("demo:demo", "Serve a demo on localhost, with the user ada: a page to play with, and a walk-through to paste."),
     "users": Entry("users:users", "Who may sign in."),
-    "clients": Entry("clients:clients", "The callers that may introspect tokens."),
+    "clients": Entry("clients:clients", "The callers that may introspect tokens and follow revocations."),
     "sessions": Entry("sessions:sessions", "Who is signed in, and end it."),
     "keys": Entry("keys:keys", "The keys that sign access tokens."),
     "doctor": Entry(

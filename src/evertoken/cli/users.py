@@ -13,6 +13,7 @@ from evertoken.accounts.users import User, UsernameTaken
 from evertoken.assembly import open_hashing
 from evertoken.cli.options import store_only, with_store
 from evertoken.cli.show import table, when
+from evertoken.cli.users_import import import_users
 from evertoken.clock import system_clock
 from evertoken.edge.settings import Settings
 from evertoken.secret import Secret
@@ -27,6 +28,9 @@ OPERATOR = Caller("", "evertoken command line")
 @click.group()
 def users() -> None:
     """Who may sign in."""
+
+
+users.add_command(import_users)
 
 
 @users.command("add")

@@ -80,6 +80,7 @@ def log_event(event: Event) -> None:
         "username": event.username,
         "address": event.caller.address,
         "device": event.caller.device,
+        "operator": event.caller.operator,
         "reason": event.reason,
         **event.detail,
     }

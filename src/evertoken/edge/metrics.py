@@ -51,8 +51,21 @@ class Metrics:
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-            return generate_latest(registry)
-        return generate_latest(self._registry)
+        return generate_latest(self._readable())
+
+    def refreshes(self) -> dict[str, int]:
+        """Refreshes by outcome since the server started; those that have not happened are left out."""
+        return {
+            sample.labels["outcome"]: int(sample.value)
+            for family in self._readable().collect()
+            for sample in family.samples
+            if sample.name == "evertoken_refreshes_total"
+        }
+
+    def _readable(self) -> CollectorRegistry:
+        """The counters of this process, or of all workers together."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return self._registry
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return registry

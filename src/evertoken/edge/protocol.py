@@ -1,6 +1,7 @@
 """uvicorn's HTTP protocol with bounds: how large a request's head may be, and how long a request may take to arrive."""
 
 import asyncio
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -11,6 +12,13 @@ MAX_HEAD_BYTES = 32 * 1024
 
 REQUEST_MUST_ARRIVE_WITHIN_SECONDS = 10.0
 """From the first byte to the last; also how long a new connection may say nothing."""
+
+LET_GO = "evertoken.let_go"
+"""
+A route that answers late puts a callable under this key into the scope. It is called when the caller has gone, and when
+the server begins to stop, for that waits for answers. Where that was before, `NOT_TO_WAIT` is there.
+"""
+NOT_TO_WAIT = "evertoken.not_to_wait"
 
 _TOO_LARGE = ProblemAnswer(431, "too_large", "All of a request but its body may hold at most 32 KiB.")
 _TOO_SLOW = ProblemAnswer(408, "timeout", "The request did not arrive within 10 seconds.")
@@ -35,9 +43,24 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._set_timer()
 
+    def shutdown(self) -> None:
+        """The server stops: it waits for answers that are under way, so whoever answers late should do so now."""
+        super().shutdown()
+        self._let_go()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_timer()
         super().connection_lost(exc)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        cycle: RequestResponseCycle | None = self.cycle  # None until the first head has been read
+        if cycle is not None and not cycle.response_complete:
+            scope = cast("dict[str, Any]", cycle.scope)
+            scope[NOT_TO_WAIT] = True
+            let_go = scope.get(LET_GO)
+            if let_go is not None:
+                let_go()
 
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)  # on_body takes off again what is body

@@ -5,8 +5,10 @@ from typing import Protocol, runtime_checkable
 
 from evertoken.accounts.clients import ClientStore
 from evertoken.accounts.sign_in import SignIn
-from evertoken.accounts.users import UserDirectory
+from evertoken.accounts.users import UserAdministration, UserDirectory
 from evertoken.clock import Clock
+from evertoken.edge.adoption import Adoptions
+from evertoken.edge.feed import RevocationFeed
 from evertoken.edge.metrics import Metrics
 from evertoken.edge.origin_check import OriginCheck
 from evertoken.edge.requests import CallerReader
@@ -14,6 +16,7 @@ from evertoken.edge.settings import Settings
 from evertoken.secret import Secret
 from evertoken.sessions.events import EventHub
 from evertoken.sessions.keys import KeyKeeper
+from evertoken.sessions.operating import OperatorStore
 from evertoken.sessions.service import SessionService
 from evertoken.sessions.store import SessionStore
 from evertoken.tokens.claims import AccessTokenClaims
@@ -36,7 +39,7 @@ class PasswordWriter(Protocol):
         """The hash to keep."""
 
 
-class Store(SessionStore, ClientStore, Protocol):
+class Store(SessionStore, OperatorStore, UserAdministration, ClientStore, Protocol):
     """The store, as the routes see it."""
 
     async def ping(self) -> None:
@@ -56,8 +59,10 @@ class Services:
     keys: KeyKeeper
     secrets: SecretRing
     guard: TokenCheck
+    feed: RevocationFeed
     hub: EventHub
     metrics: Metrics
     callers: CallerReader
     origins: OriginCheck
     cookie: RefreshCookie
+    adoptions: Adoptions | None = None

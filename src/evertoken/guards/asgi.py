@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Seque
 from typing import Any
 
 from evertoken.clock import Clock, system_clock
-from evertoken.errors import InsufficientRights, TokenError, TokenExpired
-from evertoken.guards.guard import Guard, demand
+from evertoken.errors import InsufficientRights, TemporarilyUnavailable, TokenError, TokenExpired
+from evertoken.guards.access_check import ChecksAccess, demand
 from evertoken.wire import bearer, problems
 
 Scope = MutableMapping[str, Any]
@@ -16,6 +16,10 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
+
+_UNAVAILABLE = 503
+_POLICY_VIOLATION = 1008  # close codes of RFC 6455 §7.4 and its registry
+_TRY_AGAIN_LATER = 1013
 
 CLAIMS_KEY = "evertoken.claims"
 """Where the wrapped application finds the claims: `scope["evertoken.claims"]`."""
@@ -37,7 +41,7 @@ class GuardMiddleware:
     def __init__(
         self,
         app: App,
-        guard: Guard,
+        guard: ChecksAccess,
         *,
         public: Iterable[str] = (),
         scopes: Sequence[str] = (),
@@ -68,7 +72,7 @@ class GuardMiddleware:
             # As nearly every request does it, with a token that was seen before: most of the work was done then.
             claims = self._guard.recall(found[0], now_ms=self._clock())
         if claims is None or self._demands_rights:
-            refusal = self._refusal(scope, found, query)
+            refusal = await self._refusal(scope, found, query)
             if refusal is not None:
                 await _refuse(refusal, scope, receive, send)
                 return
@@ -82,13 +86,13 @@ class GuardMiddleware:
         # What climbs may lead out of the public place again, if the application resolves it (RFC 3986 §5.2.4).
         return self._below != () and path.startswith(self._below) and ".." not in path.split("/")
 
-    def _refusal(self, scope: Scope, found: Sequence[bytes], query: bytes) -> problems.ProblemAnswer | None:
+    async def _refusal(self, scope: Scope, found: Sequence[bytes], query: bytes) -> problems.ProblemAnswer | None:
         """Put the claims into the scope, or say why not."""
         try:
             token = bearer.parse([value.decode("latin-1") for value in found], query=query)
             if token is None:
                 return problems.NO_TOKEN
-            claims = self._guard.check(token, now_ms=self._clock())
+            claims = await self._guard.check_async(token, now_ms=self._clock())
             if self._demands_rights:
                 demand(claims, scopes=self._scopes, roles=self._roles)
         except bearer.BearerMisused:
@@ -99,6 +103,9 @@ class GuardMiddleware:
             return problems.token_refused(error)
         except InsufficientRights as error:
             return problems.rights_missing(error.scopes)
+        except TemporarilyUnavailable as error:
+            _log.debug("no access token can be checked: %s", error)  # the guard has said so, once
+            return problems.unavailable(error)
         scope[CLAIMS_KEY] = claims
         return None
 
@@ -108,7 +115,8 @@ async def _refuse(refusal: problems.ProblemAnswer, scope: Scope, receive: Receiv
         await send_problem(refusal, send)
         return
     await receive()
-    await send({"type": "websocket.close", "code": 1008, "reason": refusal.code})
+    code = _TRY_AGAIN_LATER if refusal.status == _UNAVAILABLE else _POLICY_VIOLATION
+    await send({"type": "websocket.close", "code": code, "reason": refusal.code})
 
 
 async def send_problem(problem: problems.ProblemAnswer, send: Send) -> None:

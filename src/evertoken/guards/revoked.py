@@ -5,13 +5,16 @@ class RevokedSessions:
     """
     Session ids revoked within the last access lifetime; older ones have no living token any more.
 
+    One thread adds and purges; any may ask.
+
     Args:
         access_lifetime_ms: How long an access token lives at most.
         margin_ms: Kept longer by this much, for clocks that differ.
     """
 
     def __init__(self, *, access_lifetime_ms: int, margin_ms: int = 60_000) -> None:
-        self._kept_for_ms = access_lifetime_ms + 1000 + margin_ms
+        self.kept_for_ms = access_lifetime_ms + 1000 + margin_ms
+        """How long after its end a session is kept; 1 s of it because `exp` is rounded."""
         self.ids: dict[str, int] = {}
         """The session ids, for who asks at every request: always this one dict. Each with the time to forget it."""
         self._purge_at = 1024
@@ -23,12 +26,18 @@ class RevokedSessions:
         return len(self.ids)
 
     def add(self, session_id: str, *, revoked_at_ms: int) -> None:
-        """Refuse this session's tokens from now on."""
-        self.ids[session_id] = revoked_at_ms + self._kept_for_ms
+        """
+        Refuse this session's tokens from now on.
+
+        Args:
+            revoked_at_ms: When it ended, or when we heard of it; on one clock for all, whichever that is.
+        """
+        self.ids[session_id] = revoked_at_ms + self.kept_for_ms
         if len(self.ids) >= self._purge_at:
-            self._forget_before(revoked_at_ms)
+            self.purge(now_ms=revoked_at_ms)
             self._purge_at = max(1024, 2 * len(self.ids))
 
-    def _forget_before(self, now_ms: int) -> None:
+    def purge(self, *, now_ms: int) -> None:
+        """Forget the sessions whose time has come."""
         for session_id in [session_id for session_id, at_ms in self.ids.items() if at_ms <= now_ms]:
             del self.ids[session_id]

@@ -5,7 +5,9 @@ A new key is announced in the JWKS before it signs, so that guards elsewhere kno
 until its last token has expired.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 from evertoken.tokens.keyring import KeyRecord, KeyRing, plan_rotation
@@ -22,6 +24,38 @@ class StoredKey:
     private_wrapped: bytes
     signs_from_ms: int
     verifies_until_ms: int | None
+
+
+class KeyState(StrEnum):
+    """What a key does at a time."""
+
+    ANNOUNCED = "announced"
+    SIGNING = "signing"
+    VERIFYING = "verifying"
+    RETIRED = "retired"
+
+
+def key_states(stored: Sequence[StoredKey], *, now_ms: int) -> list[KeyState]:
+    """
+    What each key does now.
+
+    Args:
+        stored: All keys, the oldest first: the newest whose time to sign has come is the one that signs.
+    """
+    due = [key.kid for key in stored if key.signs_from_ms <= now_ms and _is_alive(key, now_ms)]
+    return [_state(key, now_ms, signs=key.kid in due[-1:]) for key in stored]
+
+
+def _state(key: StoredKey, now_ms: int, *, signs: bool) -> KeyState:
+    if not _is_alive(key, now_ms):
+        return KeyState.RETIRED
+    if key.signs_from_ms > now_ms:
+        return KeyState.ANNOUNCED
+    return KeyState.SIGNING if signs else KeyState.VERIFYING
+
+
+def _is_alive(key: StoredKey, now_ms: int) -> bool:
+    return key.verifies_until_ms is None or now_ms < key.verifies_until_ms
 
 
 class KeyStore(Protocol):
@@ -94,6 +128,10 @@ class KeyKeeper:
         await self._store.save_keys([self._stored_form(record) for record in planned])
         await self.reload()
         return new
+
+    def stored(self) -> tuple[StoredKey, ...]:
+        """The keys as they were read last, the oldest first; those that are retired stay for 30 days."""
+        return tuple(self._stored)
 
     def signing_key(self, *, now_ms: int) -> SigningKey:
         """The key that signs now."""

@@ -34,10 +34,17 @@ def session_id_bytes(text: str) -> bytes | None:
 
 @dataclass(slots=True)
 class Caller:
-    """Where a request came from: the network address and what its User-Agent said. Both are for people to read."""
+    """
+    Where a request came from: the network address and what its User-Agent said. Both are for people to read.
+
+    Args:
+        operator: The id of the user who acted here as an operator, over somebody else's session or account; empty
+            where people act for themselves. It comes from a verified access token, so no User-Agent can feign it.
+    """
 
     address: str = ""
     device: str = ""
+    operator: str = ""
 
 
 class EventKind(StrEnum):
@@ -55,6 +62,7 @@ class EventKind(StrEnum):
     ACCOUNT_DISABLED = "account_disabled"
     ACCOUNT_ENABLED = "account_enabled"
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere"
+    KEY_ROTATED = "key_rotated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,7 @@ class NewSession:
         token: The first refresh token; its `issued_at_ms` becomes the session's beginning.
         max_age_ms: The session ends this long after its beginning in any case; None for no maximum.
         replaces: A session whose cookie came along with the sign-in; it ends in the same transaction.
+        adopted_from: The library whose refresh token was swapped for this session; empty for a sign-in by password.
     """
 
     user_id: str
@@ -100,6 +109,39 @@ class NewSession:
     caller: Caller
     max_age_ms: int | None = None
     replaces: bytes | None = None
+    adopted_from: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """
+    A refresh token of another library on its way to become a session.
+
+    Args:
+        fingerprint: What the token is known by, 32 bytes.
+        forget_at_ms: When the token expires, and with it the memory of it.
+        session: The session to begin unless the token was swapped before.
+    """
+
+    fingerprint: bytes
+    forget_at_ms: int
+    session: NewSession
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """
+    The session that a refresh token of another library stands for.
+
+    Args:
+        tag: Of the session's first refresh token, as `issued_at_ms`; the foreign one is judged as that one.
+        ended: What ended when it began; nothing where it had begun before.
+    """
+
+    session_id: bytes
+    tag: bytes
+    issued_at_ms: int
+    ended: "Ended"
 
 
 @dataclass(frozen=True, slots=True)

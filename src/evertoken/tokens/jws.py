@@ -7,7 +7,7 @@ input, the signature and the one key with its one algorithm.
 
 from typing import Any, Final, NamedTuple, Protocol
 
-from evertoken.errors import BadSignature, MalformedToken
+from evertoken.errors import BadSignature, MalformedToken, UnknownKey
 from evertoken.tokens import base64url, strict_json
 from evertoken.tokens.verification_keys import MAX_KID_CHARACTERS
 
@@ -56,7 +56,8 @@ def verify_jws(encoded: str, *, keys: KeySource, now_ms: int) -> VerifiedJws:
 
     Raises:
         MalformedToken: It is too long, not three parts of strict base64url, or its header is not one that we take.
-        BadSignature: No key of this kid verifies now, the key is for another algorithm, or did not sign this.
+        UnknownKey: No key of this kid verifies now.
+        BadSignature: The key of this kid is for another algorithm, or did not sign this.
         Anything else is a bug: please report it.
 
     Source: RFC 7515 §5.2; RFC 8725 §3.1.
@@ -72,7 +73,7 @@ def verify_jws(encoded: str, *, keys: KeySource, now_ms: int) -> VerifiedJws:
     signature = base64url.decode(parts[2])
     key = keys.find(kid, now_ms=now_ms)
     if key is None:
-        raise BadSignature("no key of this kid")
+        raise UnknownKey("no key of this kid")
     if algorithm != key.algorithm:
         raise BadSignature("the key of this kid is for another algorithm")
     if not key.is_genuine(signature, encoded[: -1 - len(parts[2])].encode("ascii")):

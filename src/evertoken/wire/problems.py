@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from evertoken.errors import TokenError, TokenExpired
+from evertoken.errors import TemporarilyUnavailable, TokenError, TokenExpired
 from evertoken.wire import bearer
 from evertoken.wire.answers import Problem, encode
 
@@ -13,6 +13,7 @@ TITLES: Final = {
     "token_expired": "The access token has expired",
     "token_invalid": "The token is not valid",
     "bad_credentials": "Wrong user name or password",
+    "client_refused": "Wrong client or secret",
     "session_over": "The session is over",
     "insufficient_rights": "The token lacks a right",
     "invalid_request": "The request is not as it must be",
@@ -102,3 +103,9 @@ def rights_missing(scopes: tuple[str, ...]) -> ProblemAnswer:
         "The access token does not hold the scope or role that this resource demands.",
         (("WWW-Authenticate", bearer.challenge("insufficient_scope", scope=scopes)),),
     )
+
+
+def unavailable(error: TemporarilyUnavailable) -> ProblemAnswer:
+    """A fault of ours: nobody is signed out by it."""
+    retry = (("Retry-After", str(error.retry_after_seconds)),)
+    return ProblemAnswer(503, "unavailable", "The access token cannot be checked now. Send the request again.", retry)

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 
 from evertoken.accounts.clients import ClientStore
 from evertoken.accounts.sign_in import AttemptStore
-from evertoken.accounts.users import User, UserStore
+from evertoken.accounts.users import User, UserAdministration, UserStore
 from evertoken.sessions.keys import KeyStore
 from evertoken.sessions.model import AccountState, Caller, Event, NewSession, RotationRequest, RotationResult
+from evertoken.sessions.operating import OperatorStore
 from evertoken.sessions.rotation import RotationPolicy, Row
 from evertoken.sessions.store import SessionStore
 from evertoken.tokens import refresh_token
@@ -28,12 +29,10 @@ LAPTOP = Caller("192.0.2.1", "Laptop")
 PHONE = Caller("198.51.100.7", "Phone")
 
 
-class Store(SessionStore, UserStore, KeyStore, ClientStore, AttemptStore, Protocol):
+class Store(SessionStore, OperatorStore, UserStore, UserAdministration, KeyStore, ClientStore, AttemptStore, Protocol):
     """All that is asked of one store."""
 
     async def ping(self) -> None: ...
-
-    async def enable(self, user_id: str, caller: Caller) -> bool: ...
 
     async def set_roles(self, user_id: str, roles: tuple[str, ...]) -> bool: ...
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from evertoken.edge.openapi import oauth, sessions
+from evertoken.edge.openapi import admin, oauth, revocations, sessions
 from evertoken.edge.openapi.parts import HEADERS, JSON, schema
 from evertoken.edge.routes.account import PasswordBody
 from evertoken.edge.routes.auth import LoginBody, RefreshBody
@@ -29,6 +29,8 @@ _STRUCTS: Final = (
     SessionsAnswer,
     Problem,
     OAuthError,
+    *admin.STRUCTS,
+    *revocations.STRUCTS,
 )
 
 _ALWAYS_SENT: Final = {"TokenAnswer": ("refresh_token_expires_in", "session_id"), "OAuthError": ("error_description",)}
@@ -44,6 +46,8 @@ never a sign-out.
 Any call may also be refused before it reaches its route, always with a problem: 400 `invalid_request` (not HTTP/1.1),
 404 `not_found`, 405 `method_not_allowed` with Allow, 408 `timeout` (10 s to arrive), 431 `too_large` (32 KiB of
 headers). A 500 `internal` is a fault of ours; its `instance` stands in the log. HEAD goes wherever GET does.
+
+The pages and the browser client (/auth/client.js) are files, and not described here.
 """
 
 _TAGS: Final = {
@@ -51,6 +55,7 @@ _TAGS: Final = {
     "Your account": "For whoever holds an access token.",
     "OAuth": "For generic OAuth clients and resource servers.",
     "Running it": "For whoever runs the server.",
+    "Operators": "Over every user, for access tokens that carry the role `admin`.",
 }
 
 
@@ -59,6 +64,8 @@ def description(settings: Settings) -> dict[str, Any]:
     """The description, made once for each settings; not to be changed by who gets it."""
     paths = sessions.paths(changes_passwords=not settings.user_directory)
     paths |= oauth.paths(has_metrics=settings.metrics)
+    paths |= revocations.paths()
+    paths |= admin.paths(keeps_users=not settings.user_directory)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -107,7 +114,7 @@ def _security_schemes(settings: Settings) -> JSON:
 
 def _schemas() -> JSON:
     _, components = msgspec.json.schema_components(_STRUCTS, ref_template="#/components/schemas/{name}")
-    for name in ("TokenAnswer", "Problem", "OAuthError"):
+    for name in ("TokenAnswer", "Problem", "OAuthError", *(struct.__name__ for struct in admin.STRUCTS)):
         components[name]["properties"] = {
             member: _never_null(found) for member, found in components[name]["properties"].items()
         }
@@ -118,7 +125,9 @@ def _schemas() -> JSON:
     components["Problem"]["properties"]["type"] |= {"pattern": "^urn:evertoken:problem:"}
     for holder in ("TokenAnswer", "CsrfAnswer"):
         components[holder]["properties"]["session_id"] = schema("SessionId")
-    components["SessionAnswer"]["properties"]["id"] = schema("SessionId")
+    components["RevokedSession"]["properties"]["session_id"] = schema("SessionId")
+    for holder in ("SessionAnswer", "OperatorSession"):
+        components[holder]["properties"]["id"] = schema("SessionId")
     return {**components, **oauth.SCHEMAS, "SessionId": _SESSION_ID, "Claims": _CLAIMS}
 
 

@@ -1,22 +1,21 @@
 """The OAuth endpoints, for generic clients: token (refresh_token grant), revoke, introspect, metadata, JWKS."""
 
-import base64
 from typing import Any
-from urllib.parse import unquote_plus
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from evertoken.accounts.clients import Client, is_secret_of
+from evertoken.accounts.clients import CLIENT_ID, Client, is_secret_of
 from evertoken.edge.answers import OAuthRefused, empty, json_answer
+from evertoken.edge.client_authentication import CHALLENGE, NotBasic, is_basic, parse_basic
 from evertoken.edge.requests import media_type, read_body
 from evertoken.edge.services import Services
 from evertoken.errors import TokenError
 from evertoken.secret import Secret
-from evertoken.sessions.model import session_id_bytes, session_id_text
+from evertoken.sessions.model import Caller, session_id_bytes, session_id_text
 from evertoken.sessions.rotation import Outcome
-from evertoken.sessions.service import Granted, Stale
+from evertoken.sessions.service import Granted, Over, Stale
 from evertoken.tokens import refresh_token
 from evertoken.tokens.claims import AccessTokenClaims
 from evertoken.tokens.refresh_token import Delivery, RefreshToken
@@ -67,11 +66,7 @@ class OAuthRoutes:
             raise OAuthRefused("invalid_request", "refresh_token is missing.")
         if "scope" in form:
             raise OAuthRefused("invalid_scope", "These sessions carry no scopes; leave scope out.")
-        token = self._genuine(text)
-        if token is None:
-            raise OAuthRefused("invalid_grant", _INVALID_GRANT)
-        caller = self._services.callers.read(request)
-        result = await self._services.sessions.refresh(token, caller, client_id=client_id)
+        result = await self._refreshed(text, self._services.callers.read(request), client_id)
         if isinstance(result, Granted):
             return _token_answer(result)
         if isinstance(result, Stale):
@@ -83,6 +78,22 @@ class OAuthRoutes:
                 headers=(("Retry-After", wait),),
             )
         raise OAuthRefused("invalid_grant", _INVALID_GRANT)
+
+    async def _refreshed(self, text: str, caller: Caller, client_id: str | None) -> Granted | Stale | Over:
+        adoptions = self._services.adoptions
+        if adoptions is not None:
+            if client_id is not None and not CLIENT_ID.fullmatch(client_id):
+                raise OAuthRefused("invalid_request", "A client_id is 1 to 64 of A-Z a-z 0-9 . _ ~ -.")
+            try:
+                swapped = await adoptions.swap(text, caller, client_id=client_id)
+            except TokenError as error:
+                raise OAuthRefused("invalid_grant", _INVALID_GRANT) from error
+            if swapped is not None:
+                return swapped
+        token = self._genuine(text)
+        if token is None:
+            raise OAuthRefused("invalid_grant", _INVALID_GRANT)
+        return await self._services.sessions.refresh(token, caller, client_id=client_id)
 
     async def revoke(self, request: Request) -> Response:
         """End the session of a refresh or access token (RFC 7009); a token that is none of ours is no error."""
@@ -233,7 +244,7 @@ def _token_answer(granted: Granted) -> Response:
 def _claimed(request: Request, form: Form) -> tuple[str | None, str]:
     """The client that the caller says it is, and its secret; empty where it sent none, or fills in the empty one."""
     headers = request.headers.getlist("authorization")
-    basic = [header for header in headers if header[:6].lower() == "basic "]
+    basic = [header for header in headers if is_basic(header)]
     if (basic and "client_secret" in form) or len(headers) > 1:
         raise OAuthRefused("invalid_request", "Authenticate in one way only.")
     if not basic:
@@ -245,16 +256,11 @@ def _claimed(request: Request, form: Form) -> tuple[str | None, str]:
 
 
 def _basic(header: str) -> tuple[str, str]:
-    """Client id and secret, each form-encoded inside (RFC 6749 §2.3.1)."""
     try:
-        text = base64.b64decode(header[6:].strip(), validate=True).decode("utf-8")
-    except ValueError as error:  # not base64, not ASCII before it, or not UTF-8 behind it
+        return parse_basic(header)
+    except NotBasic as error:
         raise _invalid_client("The Authorization header is not Basic credentials.") from error
-    client_id, _, secret = text.partition(":")
-    return unquote_plus(client_id), unquote_plus(secret)
 
 
 def _invalid_client(description: str) -> OAuthRefused:
-    return OAuthRefused(
-        "invalid_client", description, status=401, headers=(("WWW-Authenticate", 'Basic realm="evertoken"'),)
-    )
+    return OAuthRefused("invalid_client", description, status=401, headers=(CHALLENGE,))

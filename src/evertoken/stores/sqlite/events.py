@@ -10,6 +10,7 @@ FOLD_AFTER = 100
 """Unusual outcomes of one session that get a line each; those beyond are counted on the newest line of their kind,
 so that a client in a loop cannot fill the disk."""
 
+_OPERATOR = "operator"
 _COLUMNS = "kind, at_ms, last_at_ms, count, session_id, user_id, username, address, device, reason, detail"
 
 
@@ -28,7 +29,7 @@ def insert(connection: sqlite3.Connection, event: Event) -> None:
             event.caller.address,
             event.caller.device,
             event.reason,
-            json.dumps(dict(event.detail)) if event.detail else "{}",
+            _packed(event),
         ),
     )
 
@@ -59,8 +60,17 @@ def newest(connection: sqlite3.Connection, *, limit: int) -> list[Event]:
     ]
 
 
+def _packed(event: Event) -> str:
+    """The detail as it is stored; who acted as an operator stands there too, for few lines have one."""
+    if event.caller.operator:
+        return json.dumps({**event.detail, _OPERATOR: event.caller.operator})
+    return json.dumps(dict(event.detail)) if event.detail else "{}"
+
+
 def _event(row: tuple[Any, ...]) -> Event:
-    kind, at_ms, last_at_ms, count, session_id, user_id, username, address, device, reason, detail = row
+    kind, at_ms, last_at_ms, count, session_id, user_id, username, address, device, reason, packed = row
+    detail = json.loads(packed)
+    operator = detail.pop(_OPERATOR, "")
     return Event(
         kind=EventKind(kind),
         at_ms=at_ms,
@@ -69,7 +79,7 @@ def _event(row: tuple[Any, ...]) -> Event:
         session_id=session_id,
         user_id=user_id,
         username=username,
-        caller=Caller(address, device),
+        caller=Caller(address, device, operator),
         reason=reason,
-        detail=json.loads(detail),
+        detail=detail,
     )

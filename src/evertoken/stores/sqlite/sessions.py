@@ -18,8 +18,8 @@ from evertoken.stores.sqlite import events
 from evertoken.stores.sqlite.revoking import revoke, revoke_all
 from evertoken.tokens.refresh_token import Delivery
 
-_LIVE = "revoked_at_ms IS NULL AND idle_expires_at_ms > ?1 AND (max_expires_at_ms IS NULL OR max_expires_at_ms > ?1)"
-_COLUMNS = (
+LIVE = "revoked_at_ms IS NULL AND idle_expires_at_ms > ?1 AND (max_expires_at_ms IS NULL OR max_expires_at_ms > ?1)"
+COLUMNS = (
     "id, user_id, username, client_id, delivery, created_at_ms, created_address, created_device, refreshed_at_ms,"
     " refreshed_address, refreshed_device, idle_expires_at_ms, max_expires_at_ms, rotations, recent_rotations,"
     " revoked_at_ms, revoked_reason"
@@ -76,7 +76,11 @@ def create(
         user_id=new.user_id,
         username=new.username,
         caller=caller,
-        detail={"client_id": new.client_id, "delivery": token.delivery.name.lower()},
+        detail={
+            "client_id": new.client_id,
+            "delivery": token.delivery.name.lower(),
+            **({"adopted_from": new.adopted_from} if new.adopted_from else {}),
+        },
     )
     events.insert(connection, signed_in)
     return Ended(ended.session_ids, now_ms, (*ended.events, signed_in))
@@ -88,7 +92,7 @@ def _make_room(connection: sqlite3.Connection, now_ms: int, new: NewSession, cap
     if new.replaces is not None:
         ended.append(end(connection, now_ms, new.replaces, Reason.SIGNED_OUT, new.caller))
     above = connection.execute(
-        f"SELECT id FROM sessions WHERE user_id = ?2 AND {_LIVE} ORDER BY refreshed_at_ms DESC LIMIT -1 OFFSET ?3",
+        f"SELECT id FROM sessions WHERE user_id = ?2 AND {LIVE} ORDER BY refreshed_at_ms DESC LIMIT -1 OFFSET ?3",
         (now_ms, new.user_id, max(cap - 1, 0)),
     )
     ended += [end(connection, now_ms, row[0], Reason.REVOKED, new.caller) for row in above.fetchall()]
@@ -166,8 +170,8 @@ def change_account(
 
 def find(connection: sqlite3.Connection, session_id: bytes) -> SessionRecord | None:
     """One session, live or over."""
-    row = connection.execute(f"SELECT {_COLUMNS} FROM sessions WHERE id = ?", (session_id,)).fetchone()
-    return None if row is None else _record(row)
+    row = connection.execute(f"SELECT {COLUMNS} FROM sessions WHERE id = ?", (session_id,)).fetchone()
+    return None if row is None else record_of(row)
 
 
 def list_sessions(
@@ -181,11 +185,11 @@ def list_sessions(
 ) -> list[SessionRecord]:
     """A page of sessions in the order of their ids."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM sessions WHERE (?2 IS NULL OR user_id = ?2) AND (?3 IS NULL OR id > ?3)"
-        f" AND (NOT ?4 OR ({_LIVE})) ORDER BY id LIMIT ?5",
+        f"SELECT {COLUMNS} FROM sessions WHERE (?2 IS NULL OR user_id = ?2) AND (?3 IS NULL OR id > ?3)"
+        f" AND (NOT ?4 OR ({LIVE})) ORDER BY id LIMIT ?5",
         (now_ms, user_id, after, live_only, limit),
     )
-    return [_record(row) for row in rows]
+    return [record_of(row) for row in rows]
 
 
 def revocations_after(connection: sqlite3.Connection, cursor: int) -> Revocations:
@@ -198,11 +202,11 @@ def revocations_after(connection: sqlite3.Connection, cursor: int) -> Revocation
 
 def sessions_per_secret(connection: sqlite3.Connection, now_ms: int) -> dict[bytes, int]:
     """Live sessions by the secret that made their last presented token."""
-    rows = connection.execute(f"SELECT secret_id, count(*) FROM sessions WHERE {_LIVE} GROUP BY secret_id", (now_ms,))
+    rows = connection.execute(f"SELECT secret_id, count(*) FROM sessions WHERE {LIVE} GROUP BY secret_id", (now_ms,))
     return dict(rows.fetchall())
 
 
-def _record(row: tuple[Any, ...]) -> SessionRecord:
+def record_of(row: tuple[Any, ...]) -> SessionRecord:
     return SessionRecord(
         id=row[0],
         user_id=row[1],

@@ -6,11 +6,13 @@ from pathlib import Path
 from evertoken.accounts.clients import Client
 from evertoken.accounts.sign_in import AttemptKeys
 from evertoken.accounts.throttle import Limits, Verdict
-from evertoken.accounts.users import User
+from evertoken.accounts.users import User, UserPage
 from evertoken.clock import Clock
 from evertoken.sessions.keys import StoredKey
 from evertoken.sessions.model import (
     AccountChange,
+    Adopted,
+    Adoption,
     Caller,
     Ended,
     Event,
@@ -20,8 +22,9 @@ from evertoken.sessions.model import (
     RotationResult,
     SessionRecord,
 )
+from evertoken.sessions.operating import Happened, SessionPage, SessionSearch, UserTally
 from evertoken.sessions.rotation import Outcome, Reason, RotationPolicy
-from evertoken.stores.sqlite import events, rotation, sessions, tables
+from evertoken.stores.sqlite import adopting, events, operating, rotation, sessions, tables
 from evertoken.stores.sqlite.connection import prepare, rewrite_version
 from evertoken.stores.sqlite.sweeping import Sweeper
 from evertoken.stores.sqlite.worker import Worker
@@ -29,7 +32,7 @@ from evertoken.stores.sqlite.worker import Worker
 
 class SqliteStore:
     """
-    Implements SessionStore, UserStore, KeyStore, ClientStore and AttemptStore.
+    Implements SessionStore, OperatorStore, UserStore, UserAdministration, KeyStore, ClientStore and AttemptStore.
 
     Args:
         path: The database file; its folder is made if it is missing.
@@ -79,6 +82,13 @@ class SqliteStore:
         return await self._writer.run(
             lambda connection, now_ms: sessions.create(
                 connection, now_ms, new, self._policy, cap=self._cap, users_elsewhere=self._users_elsewhere
+            )
+        )
+
+    async def adopt(self, adoption: Adoption) -> Adopted | None:
+        return await self._writer.run(
+            lambda connection, now_ms: adopting.adopt(
+                connection, now_ms, adoption, self._policy, cap=self._cap, users_elsewhere=self._users_elsewhere
             )
         )
 
@@ -133,6 +143,39 @@ class SqliteStore:
 
     async def sessions_per_secret(self) -> dict[bytes, int]:
         return await self._reader.run(sessions.sessions_per_secret)
+
+    # What an operator asks
+
+    async def search_sessions(self, search: SessionSearch) -> SessionPage:
+        return await self._reader.run(lambda connection, now_ms: operating.search_sessions(connection, now_ms, search))
+
+    async def tally_users(self, *, fresh_after_ms: int, after: str | None, limit: int) -> list[UserTally]:
+        return await self._reader.run(
+            lambda connection, now_ms: operating.tally_users(
+                connection, now_ms, fresh_after_ms=fresh_after_ms, after=after, limit=limit
+            )
+        )
+
+    async def live_sessions_of(self, user_ids: Sequence[str]) -> dict[str, int]:
+        return await self._reader.run(
+            lambda connection, now_ms: operating.live_sessions_of(connection, now_ms, user_ids)
+        )
+
+    async def happened(self, *, from_ms: int, until_ms: int) -> Happened:
+        return await self._reader.run(
+            lambda connection, _: operating.happened(connection, from_ms=from_ms, until_ms=until_ms)
+        )
+
+    async def ended_sessions(self) -> dict[Reason, int]:
+        return await self._reader.run(lambda connection, _: operating.ended_sessions(connection))
+
+    async def search_users(self, part: str, *, after: str | None, limit: int) -> UserPage:
+        return await self._reader.run(
+            lambda connection, _: operating.search_users(connection, part, after=after, limit=limit)
+        )
+
+    async def count_users(self) -> tuple[int, int]:
+        return await self._reader.run(lambda connection, _: operating.count_users(connection))
 
     # Users
 

@@ -17,14 +17,14 @@ from evertoken.stores.sqlite.rotation import parse_roles
 KNOWN_FOR_MS = 30 * 24 * 3600 * 1000
 """How long an address from which somebody signed in counts as known for that account."""
 
-_USER = "id, username, password_hash, epoch, disabled, roles, created_at_ms"
+USER_COLUMNS = "id, username, password_hash, epoch, disabled, roles, created_at_ms"
 
 
 def add_user(connection: sqlite3.Connection, user: User) -> None:
     """Insert a user; UsernameTaken when the name, case and width folded, is there already."""
     try:
         connection.execute(
-            f"INSERT INTO users ({_USER}, username_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO users ({USER_COLUMNS}, username_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 user.id,
                 user.username,
@@ -42,17 +42,17 @@ def add_user(connection: sqlite3.Connection, user: User) -> None:
 
 def find_user(connection: sqlite3.Connection, column: str, value: str) -> User | None:
     """One user by `id` or `username_key`."""
-    row = connection.execute(f"SELECT {_USER} FROM users WHERE {column} = ?", (value,)).fetchone()
-    return None if row is None else _user(row)
+    row = connection.execute(f"SELECT {USER_COLUMNS} FROM users WHERE {column} = ?", (value,)).fetchone()
+    return None if row is None else user_of(row)
 
 
 def list_users(connection: sqlite3.Connection, after: str | None, limit: int) -> list[User]:
     """A page of users by name."""
     rows = connection.execute(
-        f"SELECT {_USER} FROM users WHERE ?1 IS NULL OR username_key > ?1 ORDER BY username_key LIMIT ?2",
+        f"SELECT {USER_COLUMNS} FROM users WHERE ?1 IS NULL OR username_key > ?1 ORDER BY username_key LIMIT ?2",
         (None if after is None else username_key(after), limit),
     )
-    return [_user(row) for row in rows]
+    return [user_of(row) for row in rows]
 
 
 def replace_hash(connection: sqlite3.Connection, user_id: str, old_hash: str, new_hash: str) -> bool:
@@ -198,7 +198,7 @@ def _save_bucket(
     )
 
 
-def _user(row: tuple[Any, ...]) -> User:
+def user_of(row: tuple[Any, ...]) -> User:
     return User(
         id=row[0],
         username=row[1],

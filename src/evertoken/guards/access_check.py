@@ -1,6 +1,7 @@
-"""The guard: may the holder of this access token pass? No database, no network, no wait."""
+"""May the holder of this access token pass? No database, no network, no wait."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from evertoken.errors import InsufficientRights, TokenRevoked
 from evertoken.guards.revoked import RevokedSessions
@@ -10,9 +11,27 @@ from evertoken.tokens.claims import AccessTokenClaims
 from evertoken.tokens.jws import KeySource
 
 
-class Guard:
+class ChecksAccess(Protocol):
     """
-    Checks access tokens and remembers those it has seen until they expire.
+    What a framework's guard stands on: `AccessCheck` beside the server, `Guard` in another service.
+
+    Every method may raise TokenError (answer 401). A guard elsewhere may raise TemporarilyUnavailable too (503 with
+    Retry-After: it has no keys yet, or has lost the feed).
+    """
+
+    def check(self, encoded: str, *, now_ms: int) -> AccessTokenClaims:
+        """The claims of a good access token. It may block, within a bound: not for an event loop."""
+
+    async def check_async(self, encoded: str, *, now_ms: int) -> AccessTokenClaims:
+        """As `check`, without blocking the event loop."""
+
+    def recall(self, authorization: bytes, *, now_ms: int) -> AccessTokenClaims | None:
+        """The claims of a token that would pass, or None, which says nothing about it. Never blocks, never raises."""
+
+
+class AccessCheck:
+    """
+    Checks access tokens and remembers those it has seen until they expire. Safe to use from several threads.
 
     Args:
         keys: Where verification keys come from.
@@ -45,16 +64,22 @@ class Guard:
         Source: RFC 9068 §4.
         """
         header = _header(encoded)
-        seen = self._seen.get(header)
+        # Taken before the keys are asked: what was verified by keys that change meanwhile is not remembered.
+        memory = self._seen
+        seen = memory.get(header)
         if seen is None or now_ms >= seen[1]:
             # An expired one is verified anew, and refused there with the same care as any other.
             claims = access_token.verify(encoded, keys=self._keys, rules=self._rules, now_ms=now_ms)
-            self._learn(header, claims)
+            self._learn(memory, header, claims)
         else:
             claims = seen[0]
         if claims.sid in self._revoked:
             raise TokenRevoked("the session of this token has ended")
         return claims
+
+    async def check_async(self, encoded: str, *, now_ms: int) -> AccessTokenClaims:
+        """As `check`, which never blocks here."""
+        return self.check(encoded, now_ms=now_ms)
 
     def recall(self, authorization: bytes, *, now_ms: int) -> AccessTokenClaims | None:
         """
@@ -70,12 +95,17 @@ class Guard:
 
     def forget(self) -> None:
         """Verify every token anew: to be called when the keys have changed."""
-        self._seen.clear()
+        self._seen = {}
 
-    def _learn(self, header: bytes, claims: AccessTokenClaims) -> None:
-        if len(self._seen) >= self._remember:
-            del self._seen[next(iter(self._seen))]
-        self._seen[header] = (claims, claims.exp * 1000 + self._leeway_ms)
+    def _learn(
+        self, memory: dict[bytes, tuple[AccessTokenClaims, float]], header: bytes, claims: AccessTokenClaims
+    ) -> None:
+        while len(memory) >= self._remember:
+            try:
+                memory.pop(next(iter(memory)), None)
+            except (RuntimeError, StopIteration):  # another thread has just done it
+                continue
+        memory[header] = (claims, claims.exp * 1000 + self._leeway_ms)
 
 
 def _header(encoded: str) -> bytes:
