@@ -21,3 +21,8 @@ def both_clocks() -> tuple[float, float]:
 def monotonic_seconds() -> float:
     """Seconds on a clock that is never set back, for deadlines inside one process."""
     return time.monotonic()
+
+
+def thread_cpu_seconds() -> float:
+    """Processor time that this thread has used: what work costs, however busy the machine is meanwhile."""
+    return time.thread_time()

@@ -124,7 +124,7 @@ async def test_nobody_and_a_user_without_a_hash_cost_the_same_work(
         calls.append(hashed.split(b"$")[3])
         return real(hashed, secret, kind)
 
-    monkeypatch.setattr("evertoken.accounts.passwords.verify_secret", counting)
+    monkeypatch.setattr("evertoken.accounts.hashes.argon2.verify_secret", counting)
     for user in (ann, None, a_user(), replace(ann, disabled=True)):
         assert not await directory.verify_password(user, Secret("wrong"))
     assert calls == [b"m=16,t=2,p=1"] * 4

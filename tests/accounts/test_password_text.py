@@ -86,8 +86,8 @@ async def test_a_megabyte_is_refused_without_hashing(
     def is_called(*_: object, **__: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("evertoken.accounts.passwords.verify_secret", is_called)
-    monkeypatch.setattr("evertoken.accounts.passwords.hash_secret", is_called)
+    monkeypatch.setattr("evertoken.accounts.hashes.argon2.verify_secret", is_called)
+    monkeypatch.setattr("evertoken.accounts.hashes.argon2.hash_secret", is_called)
     huge = Secret(text)
     assert is_too_long(huge)
     assert await hashing.verify(huge, None) == NO_MATCH

@@ -7,21 +7,21 @@ refreshes of everybody who is signed in already.
 """
 
 import asyncio
-import base64
 import contextlib
+import logging
 import os
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
-from argon2 import Parameters, extract_parameters
-from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
-from argon2.low_level import ARGON2_VERSION, Type, error_to_str, hash_secret, verify_secret
-
+from evertoken.accounts.hashes import argon2
+from evertoken.accounts.hashes.cost import OWASP_MINIMUM, HashingParameters, check_range
+from evertoken.accounts.hashes.family import HashRefused
+from evertoken.accounts.hashes.known import read_hash
 from evertoken.accounts.password_text import (
     MAX_PASSWORD_BYTES,
     PasswordRefused,
@@ -29,7 +29,8 @@ from evertoken.accounts.password_text import (
     is_too_long,
     password_bytes,
 )
-from evertoken.errors import ConfigurationError, Overloaded, TemporarilyUnavailable
+from evertoken.clock import thread_cpu_seconds
+from evertoken.errors import Overloaded, TemporarilyUnavailable
 from evertoken.secret import Secret
 
 __all__ = [
@@ -42,65 +43,11 @@ __all__ = [
     "is_too_long",
 ]
 
-SALT_BYTES: Final = 16
-HASH_BYTES: Final = 32
-"""Both as RFC 9106 §4 recommends."""
+MAX_PAUSE_SECONDS: Final = 2.0
+"""The longest that a refusal waits so as to take as long as the slowest kind of hash."""
 
-_OWASP_TIME_COST: Final = 2
-_OWASP_MEMORY_KIB: Final = 19456
-
-# The most that a stored hash may ask for. One damaged digit must not make us allocate 90 GiB. The memory is that
-# of the first recommended option of RFC 9106 §4.
-_MAX_TIME_COST: Final = 64
-_MAX_MEMORY_KIB: Final = 2**21
-_MAX_PARALLELISM: Final = 64
-
-# By number, since argon2-cffi has one exception for "the hash is damaged" and for these.
-_OUR_FAULT: Final = frozenset(error_to_str(code) for code in (-22, -33))  # no memory, no thread
-
+_log: Final = logging.getLogger(__name__)
 _T = TypeVar("_T")
-
-
-def _check_range(setting: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise ConfigurationError(setting, f"must be at least {least} and at most {most}, not {value}")
-
-
-@dataclass(frozen=True, slots=True)
-class HashingParameters:
-    """
-    What one argon2id hash costs. The defaults are the minimum of the OWASP Password Storage Cheat Sheet.
-
-    OWASP also lists mixtures with less time and more memory, or the reverse. They are not taken, because two
-    plain lower bounds are easier to check than a curve.
-
-    Args:
-        time_cost: Passes over the memory, 2 to 64.
-        memory_kib: Memory per hash in KiB, 19456 to 2 GiB. All workers together need this times their number.
-        parallelism: Lanes, 1 to 64; argon2 starts a thread for each beyond the first.
-        weak_for_tests: Accept less than the minimum, so that a test suite need not wait.
-
-    Raises:
-        ConfigurationError: Weaker than the minimum, or beyond what we would read back from a stored hash.
-
-    Source: OWASP Password Storage Cheat Sheet, "Argon2id"; RFC 9106 §3.1 for the bounds.
-    """
-
-    time_cost: int = _OWASP_TIME_COST
-    memory_kib: int = _OWASP_MEMORY_KIB
-    parallelism: int = 1
-    weak_for_tests: InitVar[bool] = field(default=False, kw_only=True)
-
-    def __post_init__(self, weak_for_tests: bool) -> None:
-        min_time_cost = 1 if weak_for_tests else _OWASP_TIME_COST
-        min_memory_kib = max(8 * self.parallelism, 0 if weak_for_tests else _OWASP_MEMORY_KIB)
-        _check_range("time_cost", self.time_cost, min_time_cost, _MAX_TIME_COST)
-        _check_range("parallelism", self.parallelism, 1, _MAX_PARALLELISM)
-        _check_range("memory_kib", self.memory_kib, min_memory_kib, _MAX_MEMORY_KIB)
-
-
-OWASP_MINIMUM: Final = HashingParameters()
-"""The OWASP Password Storage Cheat Sheet's minimum for argon2id: 19 MiB, 2 passes, 1 lane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +57,7 @@ class PasswordCheck:
 
     Args:
         matches: It is the password of this hash.
-        needs_rehash: It matches, and the hash was made with less than today's parameters.
+        needs_rehash: It matches, and the hash was made with less than today's parameters, or by another library.
     """
 
     matches: bool
@@ -136,13 +83,19 @@ class PasswordHashing:
     def __init__(
         self, parameters: HashingParameters = OWASP_MINIMUM, *, workers: int = 1, queue_limit: int = 128
     ) -> None:
-        _check_range("workers", workers, 1, sys.maxsize)
-        _check_range("queue_limit", queue_limit, 0, sys.maxsize)
+        check_range("workers", workers, 1, sys.maxsize)
+        check_range("queue_limit", queue_limit, 0, sys.maxsize)
         self._parameters = parameters
-        self._dummy_hash = _unmatchable_hash(parameters)
+        self._hash_of_nobody = argon2.unmatchable(parameters)
+        self._slowest_seconds = 0.0
         self._slots = threading.BoundedSemaphore(workers + queue_limit)
         self._threads = ThreadPoolExecutor(workers, "evertoken-passwords", initializer=_lower_own_priority)
         self._is_closed = False
+
+    @property
+    def parameters(self) -> HashingParameters:
+        """The cost of new hashes."""
+        return self._parameters
 
     async def hash(self, password: Secret) -> str:
         """
@@ -157,16 +110,18 @@ class PasswordHashing:
 
     async def verify(self, password: Secret, hashed: str | None) -> PasswordCheck:
         """
-        Check a password against a stored hash.
+        Check a password against a stored hash, of any kind that `hashes.known` reads.
 
         A password that is too long or not text matches nothing and costs nothing: that depends on the password
         alone, so the time tells nothing about the user. Use `is_too_long` before, to answer it as a bad request.
 
         Args:
             hashed: The stored hash. None where there is no such user: the same work is done against a hash that
-                nothing matches, so that the time does not tell. A hash that is damaged or of an unknown kind
-                is treated as None. (One made with other parameters does take another time, until its owner signs
-                in and it is made anew.)
+                nothing matches, so that the time does not tell. A hash that is damaged, too dear or of an unknown
+                kind is treated as None, and the log says why.
+
+        A hash of another kind or cost takes another time. So once this process has checked slower ones than ours, every
+        refusal waits until it has taken as long as the slowest of them, at most `MAX_PAUSE_SECONDS`.
 
         Raises:
             Overloaded: `queue_limit` calls are waiting already.
@@ -174,10 +129,13 @@ class PasswordHashing:
             Anything else is a bug: please report it.
         """
         try:
-            secret = password_bytes(password)
+            secrets = _candidates(password)
         except PasswordRefused:
             return _NO_MATCH
-        return await self._in_thread(partial(self._verify, secret, hashed))
+        check, took_seconds = await self._in_thread(partial(self._timed_verify, secrets, hashed))
+        if not check.matches and took_seconds < self._slowest_seconds:
+            await asyncio.sleep(min(self._slowest_seconds - took_seconds, MAX_PAUSE_SECONDS))
+        return check
 
     def hash_now(self, password: Secret) -> str:
         """As `hash`, in the calling thread: for the command line."""
@@ -186,10 +144,10 @@ class PasswordHashing:
     def verify_now(self, password: Secret, hashed: str | None) -> PasswordCheck:
         """As `verify`, in the calling thread: for the command line."""
         try:
-            secret = password_bytes(password)
+            secrets = _candidates(password)
         except PasswordRefused:
             return _NO_MATCH
-        return self._verify(secret, hashed)
+        return self._verify(secrets, hashed)
 
     def close(self) -> None:
         """End the threads. Waits for the hashes under way; callers in the queue get `TemporarilyUnavailable`."""
@@ -216,77 +174,41 @@ class PasswordHashing:
         return work()
 
     def _hash(self, secret: bytes) -> str:
-        cost = self._parameters
-        try:
-            encoded = hash_secret(
-                secret,
-                os.urandom(SALT_BYTES),
-                time_cost=cost.time_cost,
-                memory_cost=cost.memory_kib,
-                parallelism=cost.parallelism,
-                hash_len=HASH_BYTES,
-                type=Type.ID,
-            )
-        except HashingError as error:
-            raise TemporarilyUnavailable("a password could not be hashed") from error
-        return encoded.decode("ascii")
+        return argon2.make(secret, self._parameters)
 
-    def _verify(self, secret: bytes, hashed: str | None) -> PasswordCheck:
-        parameters = _readable_parameters(hashed)
-        if hashed is not None and parameters is not None:
-            matches = _matches(secret, hashed, parameters.type)
-            if matches is not None:
-                return PasswordCheck(matches, matches and self._is_outdated(parameters))
-        _matches(secret, self._dummy_hash, Type.ID)
+    def _timed_verify(self, secrets: tuple[bytes, ...], hashed: str | None) -> tuple[PasswordCheck, float]:
+        began = thread_cpu_seconds()
+        return self._verify(secrets, hashed), thread_cpu_seconds() - began
+
+    def _verify(self, secrets: tuple[bytes, ...], hashed: str | None) -> PasswordCheck:
+        try:
+            if hashed is not None:
+                known = read_hash(hashed, self._parameters)
+                began = thread_cpu_seconds()
+                matches = any(known.matches(secret) for secret in secrets)
+                if not known.costs_as(self._parameters):
+                    # Per candidate, or one odd password would slow down everybody's refusals.
+                    took_seconds = (thread_cpu_seconds() - began) / len(secrets)
+                    self._slowest_seconds = max(self._slowest_seconds, took_seconds)
+                return PasswordCheck(matches, matches and known.is_weaker_than(self._parameters))
+        except HashRefused as error:
+            _log.warning("a stored password_hash %s", error)
+        for secret in secrets:
+            self._hash_of_nobody.matches(secret)
         return _NO_MATCH
 
-    def _is_outdated(self, parameters: Parameters) -> bool:
-        # Lower than ours, not other than ours: while a change is rolled out, servers with the old settings must
-        # not undo what those with the new ones have done.
-        return (
-            parameters.type is not Type.ID
-            or parameters.version < ARGON2_VERSION
-            or parameters.time_cost < self._parameters.time_cost
-            or parameters.memory_cost < self._parameters.memory_kib
-            or parameters.salt_len < SALT_BYTES
-            or parameters.hash_len < HASH_BYTES
-        )
 
+def _candidates(password: Secret) -> tuple[bytes, ...]:
+    """
+    The bytes that a hash may have been made of: after NFKC, as we make them, and as typed, as other libraries do.
 
-def _matches(secret: bytes, hashed: str, kind: Type) -> bool | None:
-    """Whether this is the password of this hash; None where the hash is damaged, and then no work was done."""
-    try:
-        return verify_secret(hashed.encode("ascii"), secret, kind)
-    except VerifyMismatchError:
-        return False
-    except VerificationError as error:
-        if str(error) in _OUR_FAULT:
-            raise TemporarilyUnavailable("a password could not be checked") from error
-        return None
+    For nearly all passwords that is one and the same. How many there are depends on the password alone.
 
-
-def _readable_parameters(hashed: str | None) -> Parameters | None:
-    """The parameters of a hash that argon2 may be given, or None."""
-    # argon2 reads up to the first NUL, so what stands behind one would go unseen.
-    if hashed is None or not hashed.isascii() or "\0" in hashed:
-        return None
-    try:
-        found = extract_parameters(hashed)
-    except InvalidHashError:
-        return None
-    is_bearable = (
-        found.time_cost <= _MAX_TIME_COST
-        and found.memory_cost <= _MAX_MEMORY_KIB
-        and found.parallelism <= _MAX_PARALLELISM
-    )
-    return found if is_bearable else None
-
-
-def _unmatchable_hash(cost: HashingParameters) -> str:
-    """A well-formed hash of no known password: random where the digest should be. Costs as much to check as any."""
-    salt, digest = (base64.b64encode(os.urandom(size)).decode().rstrip("=") for size in (SALT_BYTES, HASH_BYTES))
-    settings = f"m={cost.memory_kib},t={cost.time_cost},p={cost.parallelism}"
-    return f"$argon2id$v={ARGON2_VERSION}${settings}${salt}${digest}"
+    Raises:
+        PasswordRefused: As `password_bytes`.
+    """
+    ours, as_typed = password_bytes(password), password.reveal().encode("utf-8")
+    return (ours,) if as_typed == ours else (ours, as_typed)
 
 
 def _lower_own_priority() -> None:

@@ -5,7 +5,7 @@ here they are turned into tokens, and told to those who subscribed.
 
 import secrets as random_source
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from evertoken.clock import Clock
@@ -15,6 +15,7 @@ from evertoken.sessions.issuer import AccessTokenIssuer, Subject
 from evertoken.sessions.model import (
     AccountChange,
     AccountState,
+    Adoption,
     Caller,
     Ended,
     NewSession,
@@ -70,6 +71,24 @@ class SignedInUser:
     username: str
     epoch: int
     roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignSignIn:
+    """
+    A refresh token of another library that was verified.
+
+    Args:
+        library: Whose it is; for the audit trail.
+        fingerprint: What it is known by.
+        expires_at_ms: Until when it is remembered.
+        default_client_id: For a caller that names none.
+    """
+
+    library: str
+    fingerprint: bytes
+    expires_at_ms: int
+    default_client_id: str
 
 
 class AccountsElsewhere(Protocol):
@@ -156,6 +175,51 @@ class SessionService:
             refresh_expires_in=min(self._idle_ms, self._max_age_ms or self._idle_ms) // 1000,
             delivery=delivery,
         )
+
+    async def adopt(
+        self, user: SignedInUser, foreign: ForeignSignIn, caller: Caller, *, client_id: str | None
+    ) -> Granted | Stale | Over | None:
+        """
+        Swap a verified refresh token of another library for a session.
+
+        It is judged as the first refresh token of that session (docs/rotation.md): it may be presented again while its
+        successor has not been, and is a replay thereafter. Its successors are what is handed out.
+
+        Args:
+            client_id: Whom the session is for, or must be for where it has begun; None for the default.
+
+        Returns:
+            As `refresh`, and None when the password was changed, or the account disabled, since the user was looked up.
+
+        Raises:
+            TemporarilyUnavailable: as `refresh`.
+        """
+        now_ms, key_id = self._clock(), self._secrets.minting.key_id
+        first = refresh_token.first(session_id=random_source.token_bytes(16), delivery=Delivery.BODY, now_ms=now_ms)
+        session = NewSession(
+            user.id,
+            user.username,
+            user.epoch,
+            client_id or foreign.default_client_id,
+            replace(first, key_id=key_id),
+            caller,
+            self._max_age_ms,
+            adopted_from=foreign.library,
+        )
+        adopted = await self._store.adopt(Adoption(foreign.fingerprint, foreign.expires_at_ms, session))
+        if adopted is None:
+            return None
+        self._hub.publish(adopted.ended.events)
+        token = RefreshToken(
+            adopted.session_id,
+            first.generation,
+            adopted.tag,
+            first.parent,
+            adopted.issued_at_ms,
+            first.delivery,
+            key_id,
+        )
+        return await self.refresh(token, caller, client_id=client_id)
 
     async def refresh(
         self, token: RefreshToken, caller: Caller, *, client_id: str | None = None

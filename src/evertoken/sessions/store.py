@@ -12,6 +12,8 @@ from typing import Protocol
 
 from evertoken.sessions.model import (
     AccountChange,
+    Adopted,
+    Adoption,
     Caller,
     Ended,
     Event,
@@ -35,6 +37,16 @@ class SessionStore(Protocol):
             The sessions that ended by it (the replaced one, and the least recently used where the user is over
             the cap), or None when the user's epoch is no longer the one at which the password was verified, or
             the account is gone or disabled; nothing is stored then.
+        """
+
+    async def adopt(self, adoption: Adoption) -> Adopted | None:
+        """
+        Store a sign-in by a refresh token of another library, once for each token, whoever presents it and where.
+
+        Returns:
+            The session that this token was swapped for: the one it stood for before, whatever has become of it, or the
+            new one, stored as `create` does and remembered in the same transaction. None as for `create`; the token
+            has not been used up then.
         """
 
     async def rotate(self, requests: Sequence[RotationRequest]) -> list[RotationResult]:
@@ -85,7 +97,7 @@ class SessionStore(Protocol):
         Remove one small step's worth of what is kept no longer; returns how many rows went.
 
         Sessions and their events go `KEPT_AFTER_END_MS` after the session's end, revocations once no access
-        token of theirs can live, throttling counters once they are forgotten.
+        token of theirs can live, throttling counters and adopted tokens once they are forgotten.
         """
 
     async def sessions_per_secret(self) -> dict[bytes, int]:

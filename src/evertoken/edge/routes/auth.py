@@ -15,6 +15,7 @@ from evertoken.edge.audit import Audit
 from evertoken.edge.credentials import Credentials
 from evertoken.edge.requests import read_json, read_optional_json
 from evertoken.edge.services import Services
+from evertoken.errors import TokenError
 from evertoken.secret import Secret
 from evertoken.sessions.model import Caller, session_id_bytes, session_id_text
 from evertoken.sessions.service import Granted, Over, SignedInUser, Stale
@@ -139,11 +140,24 @@ class AuthRoutes:
         services = self._services
         services.origins.refuse_foreign(request)
         body = await read_optional_json(request, _REFRESH, limit=services.settings.max_body_bytes)
-        token = self._credentials.presented_token(request, None if body is None else body.refresh_token)
-        result = await services.sessions.refresh(token, services.callers.read(request))
+        body_token, caller = None if body is None else body.refresh_token, services.callers.read(request)
+        result = await self._swapped(request, body_token, caller)
+        if result is None:
+            token = self._credentials.presented_token(request, body_token)
+            result = await services.sessions.refresh(token, caller)
         if isinstance(result, Granted):
             return self._answer(result)
         raise Refused(stale_problem(result) if isinstance(result, Stale) else over_problem(result))
+
+    async def _swapped(self, request: Request, body_token: str | None, caller: Caller) -> Granted | Stale | Over | None:
+        """What a refresh token of another library earns; None where there is none such (see `edge.adoption`)."""
+        adoptions = self._services.adoptions
+        if adoptions is None or body_token is None or self._credentials.cookie_value(request) is not None:
+            return None
+        try:
+            return await adoptions.swap(body_token, caller)
+        except TokenError as error:
+            raise Refused(problems.unauthorized("token_invalid", "This is not a refresh token of ours.")) from error
 
     async def csrf(self, request: Request) -> Response:
         """The CSRF token of the cookie's session, for a page that has just been loaded."""

@@ -8,11 +8,13 @@ all come from here; a test fails when one is not documented.
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from evertoken.edge.settings import parsing
 from evertoken.secret import Secret
+from evertoken.tokens import foreign
+from evertoken.tokens.foreign import Library
 from evertoken.tokens.signing_keys import Algorithm
 from evertoken.wire.cookies import SameSite
 
@@ -96,9 +98,9 @@ class Settings:
     )
     service_name: str = _setting("evertoken", str, "Your service's name; no password may consist of it.")
     hash_memory_kib: int = _setting(
-        19_456, parsing.whole_number(19_456, 4_194_304), "argon2id memory in KiB (OWASP: 19456)."
+        19_456, parsing.whole_number(19_456, 2_097_152), "argon2id memory in KiB (OWASP: 19456)."
     )
-    hash_time_cost: int = _setting(2, parsing.whole_number(2, 100), "argon2id passes (OWASP: 2).")
+    hash_time_cost: int = _setting(2, parsing.whole_number(2, 64), "argon2id passes (OWASP: 2).")
     hash_parallelism: int = _setting(1, parsing.whole_number(1, 64), "argon2id lanes (OWASP: 1).")
     hash_workers: int = _setting(1, parsing.whole_number(1, 64), "Passwords hashed at once, per process.")
     free_failures_per_pair: int = _setting(
@@ -122,6 +124,33 @@ class Settings:
     event_hook: str = _setting("", parsing.dotted_name, "module:function called with every event of the audit trail.")
     user_directory: str = _setting(
         "", parsing.dotted_name, "module:object, a UserDirectory over your own user table. Default: our own users."
+    )
+
+    # Coming over from another library
+    adopt: str = _setting(
+        "",
+        parsing.optional(parsing.one_of(*Library)),
+        "Whose refresh tokens are swapped for sessions: simplejwt or flask-jwt-extended. Default: nobody's.",
+    )
+    adopt_key: Secret | None = _setting(
+        None, parsing.one_secret, "That library's key: its secret for HS256, else its public key in PEM."
+    )
+    adopt_algorithm: str = _setting(
+        "HS256", parsing.one_of(*foreign.ALGORITHMS, fold=str.upper), "Its algorithm: HS256, RS256 or ES256."
+    )
+    adopt_until: datetime | None = _setting(
+        None, parsing.instant, "When that ends: a date (its first moment in UTC) or an instant, at most a year ahead."
+    )
+    adopt_user_claim: str = _setting(
+        "", str, "The claim that names the user. Default: user_id for simplejwt, sub for flask-jwt-extended."
+    )
+    adopt_user_by: str = _setting(
+        "id", parsing.one_of("id", "username"), "What of a user that claim holds: id or username."
+    )
+    adopt_issuer: str = _setting("", str, "`iss` that their tokens must have; they must have none if this is empty.")
+    adopt_audience: str = _setting("", str, "`aud` that their tokens must have; they must have none if this is empty.")
+    adopt_hook: str = _setting(
+        "", parsing.dotted_name, "module:function asked about each such token; what it denies is not swapped."
     )
 
     # Running it

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from evertoken.wire.cookies import SameSite
 from evertoken.wire.origins import parse_origin
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h|d|w|)")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _UNITS = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _CENTURY_SECONDS = 3_155_760_000
 _TRUE = {"1", "true", "yes", "on"}
@@ -40,15 +41,40 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
-    """A parser for one of a few words."""
+def one_of(*choices: str, fold: Callable[[str], str] = str.lower) -> Callable[[str], str]:
+    """A parser for one of a few words, which are in the case that `fold` gives."""
 
     def parse(text: str) -> str:
-        if text.strip().lower() not in choices:
+        word = fold(text.strip())
+        if word not in choices:
             raise ValueError(f"must be one of {', '.join(choices)}")
-        return text.strip().lower()
+        return word
 
     return parse
+
+
+def optional(parser: Callable[[str], str]) -> Callable[[str], str]:
+    """The same, or nothing."""
+
+    def parse(text: str) -> str:
+        return parser(text) if text.strip() else ""
+
+    return parse
+
+
+def instant(text: str) -> datetime | None:
+    """A date, which means its first moment in UTC, or an instant with its offset."""
+    if not text.strip():
+        return None
+    try:
+        if _DATE.fullmatch(text.strip()):
+            return datetime.fromisoformat(text.strip()).replace(tzinfo=UTC)
+        found = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise ValueError("must be a date like 2027-03-01, or an instant like 2027-03-01T12:00:00Z") from error
+    if found.tzinfo is None:
+        raise ValueError("must say its offset from UTC, like 2027-03-01T12:00:00Z; a date alone means UTC")
+    return found.astimezone(UTC)
 
 
 def duration(least_seconds: float) -> Callable[[str], timedelta]:
@@ -112,6 +138,11 @@ def networks(text: str) -> tuple[str, ...]:
 def secrets(text: str) -> tuple[Secret, ...]:
     """Secrets; their length is judged where they are used."""
     return tuple(Secret(part) for part in _split(text))
+
+
+def one_secret(text: str) -> Secret | None:
+    """A secret exactly as it stands, commas and line breaks too, as in PEM; its worth is judged where it is used."""
+    return Secret(text) if text.strip() else None
 
 
 def algorithm(text: str) -> Algorithm:

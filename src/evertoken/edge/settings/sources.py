@@ -88,6 +88,12 @@ def contradictions(settings: Settings) -> list[ConfigurationError]:
         problems.append(
             ConfigurationError("issuer", "must be the server's https address with --production: tokens travel over it")
         )
+    if settings.adopt and settings.adopt_key is None:
+        problems.append(ConfigurationError("adopt_key", f"must be set: the key that {settings.adopt} signed with"))
+    if settings.adopt and settings.adopt_until is None:
+        problems.append(ConfigurationError("adopt_until", "must be set: the date on which adoption ends"))
+    if not settings.adopt and (settings.adopt_key or settings.adopt_until):
+        problems.append(ConfigurationError("adopt", "must be simplejwt or flask-jwt-extended where a key or date is"))
     return problems
 
 

@@ -6,6 +6,7 @@ from evertoken.sessions.store import KEPT_AFTER_END_MS
 
 ROWS_PER_STEP = 500
 _SCAN_PER_STEP = 2_000
+_KEYS = {"events": "id", "revocations": "seq", "throttle": "key", "adoptions": "fingerprint", "signing_keys": "kid"}
 
 
 class Sweeper:
@@ -28,6 +29,7 @@ class Sweeper:
                 "max(last_failure_at_ms, coalesce(last_success_at_ms, 0)) < ?1",  # as the index has it
                 now_ms - KEPT_AFTER_END_MS,
             )
+            + _delete(connection, "adoptions", "forget_at_ms < ?1", now_ms)
             + _delete(connection, "signing_keys", "verifies_until_ms < ?1", now_ms - KEPT_AFTER_END_MS)
         )
 
@@ -46,7 +48,7 @@ class Sweeper:
 
 
 def _delete(connection: sqlite3.Connection, table: str, condition: str, before_ms: int) -> int:
-    key = {"events": "id", "revocations": "seq", "throttle": "key", "signing_keys": "kid"}[table]
+    key = _KEYS[table]
     return connection.execute(
         f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {condition} LIMIT {ROWS_PER_STEP})",
         (before_ms,),
