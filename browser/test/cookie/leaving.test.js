@@ -6,7 +6,7 @@ import { test } from "node:test";
 import {
   answerOf, ask, begin, eventsOf, live, logout, ready, restore, signIn, skip, stage, statuses,
 } from "./support/stage.js";
-import { within } from "./support/within.js";
+import { within } from "../chromium/support/within.js";
 
 /** Until this cookie stands in the jar; a page asks something meanwhile, so that time passes in its browser. */
 async function arrived(tab, cookie, value) {

@@ -1,8 +1,13 @@
-"""The fake server in a process of its own: says its address, then obeys one JSON command per line and answers each."""
+"""
+The fake server in a process of its own: says its address, then obeys one JSON command per line and answers each.
+
+Its clock can be moved.
+"""
 # ruff: noqa: INP001
 
 import json
 import sys
+import time
 from typing import Any
 
 from evertoken.testing import Answer, FakeServer, Fault, Request, refusals
@@ -19,6 +24,16 @@ class _Server(FakeServer):
         return super().answer_resource(request, subject)
 
 
+class _MovedClock:
+    """This machine's time, and what a test has let pass besides."""
+
+    def __init__(self) -> None:
+        self.ahead_seconds = 0.0
+
+    def __call__(self) -> tuple[float, float]:
+        return time.time() + self.ahead_seconds, time.monotonic() + self.ahead_seconds
+
+
 def _fault(members: dict[str, Any]) -> Fault:
     body = members.pop("body", None)
     return Fault(body=None if body is None else body.encode(), **members)
@@ -31,7 +46,8 @@ def _say(line: str) -> None:
 
 def main() -> None:
     users = {"ada": "correct-horse-battery", "bob": "staple-of-the-stable"}
-    with _Server(users=users, **json.loads(sys.argv[1])) as server:
+    clock = _MovedClock()
+    with _Server(clock=clock, users=users, **json.loads(sys.argv[1])) as server:
         _say(server.url)
         gate = None
         for line in sys.stdin:
@@ -39,6 +55,8 @@ def main() -> None:
             match command["do"]:
                 case "expire":
                     server.expire_access_tokens()
+                case "move":
+                    clock.ahead_seconds += command["seconds"]
                 case "end":
                     server.end_sessions(command["reason"])
                 case "script":

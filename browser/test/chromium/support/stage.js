@@ -1,19 +1,17 @@
 /** What a test in a real browser stands on: a fake server in its own process, a front before it, tabs of one profile. */
 
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { createInterface } from "node:readline";
 import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { chromium } from "playwright-core";
 
+import { PYTHON, Server } from "./fake_server.js";
 import { Front } from "./front.js";
 
-const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
-const PYTHON = process.env.EVERTOKEN_PYTHON ?? path.join(ROOT, ".venv/bin/python");
 const PASSWORDS = { ada: "correct-horse-battery", bob: "staple-of-the-stable" };
 /** A name that is no localhost: to a browser, plain http there is no secure context. */
 export const LAN = "admin.lan";
@@ -45,41 +43,6 @@ function browser() {
 }
 
 after(async () => (await launching)?.close());
-
-/** The fake server, told what to do over its standard input. */
-class Server {
-  static async start(settings) {
-    const server = new Server();
-    const env = { ...process.env, PYTHONPATH: path.join(ROOT, "src") };
-    const script = fileURLToPath(new URL("server.py", import.meta.url));
-    server.process = spawn(PYTHON, [script, JSON.stringify(settings)], { env, stdio: ["pipe", "pipe", "inherit"] });
-    server.lines = createInterface({ input: server.process.stdout })[Symbol.asyncIterator]();
-    server.url = new URL((await server.lines.next()).value);
-    return server;
-  }
-
-  async tell(what, more = {}) {
-    this.process.stdin.write(`${JSON.stringify({ do: what, ...more })}\n`);
-    const { value, done } = await this.lines.next();
-    assert.ok(!done, `the fake server did not survive ${what}`);
-    return JSON.parse(value);
-  }
-
-  expire = () => this.tell("expire");
-  end = (reason) => this.tell("end", { reason });
-  script = (...faults) => this.tell("script", { faults });
-  hold = () => this.tell("hold");
-  awaitHeld = (count = 1) => this.tell("await_held", { count });
-  release = () => this.tell("release");
-  refreshes = async () => (await this.tell("count")).refreshes;
-  reuses = async () => (await this.tell("count")).reuses;
-
-  stop() {
-    const ended = new Promise((resolve) => this.process.once("exit", resolve));
-    this.process.stdin.end();
-    return ended;
-  }
-}
 
 const certificate = () =>
   JSON.parse(execFileSync(PYTHON, [fileURLToPath(new URL("certificate.py", import.meta.url))], { encoding: "utf8" }));

@@ -8,7 +8,7 @@ import { readFile } from "node:fs/promises";
 import http from "node:http";
 import https from "node:https";
 
-import { within } from "./within.js";
+import { within } from "../../chromium/support/within.js";
 
 /** @typedef {http.IncomingMessage} Request */
 /** @typedef {http.ServerResponse} Response */

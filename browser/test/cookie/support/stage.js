@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
 import { Front } from "./front.js";
-import { within } from "./within.js";
+import { within } from "../../chromium/support/within.js";
 
 /** @typedef {import("playwright-core").Page} Page */
 /** @typedef {{id: string, username: string, generation: number, rotations: number, revoked: ?string, tag: string}} Row */

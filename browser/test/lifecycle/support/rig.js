@@ -1,17 +1,14 @@
 /** A fake server whose clock can be moved, and one origin before it that serves the pages of these tests. */
 
-import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 
+import { Server } from "../../chromium/support/fake_server.js";
 import { Front } from "../../chromium/support/front.js";
 
-const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
-const PYTHON = process.env.EVERTOKEN_PYTHON ?? path.join(ROOT, ".venv/bin/python");
+export { within } from "../../chromium/support/within.js";
+
 const AXIOS = new URL("../../../node_modules/axios/dist/esm/axios.js", import.meta.url);
 const PAGE = '<!doctype html><title>evertoken</title><script type="module" src="/page.js"></script>';
 
@@ -26,56 +23,6 @@ export const onPath = (name) =>
  * @param {string} name
  */
 export const skipWithout = (name) => (onPath(name) || process.env.CI === "true" ? false : `there is no ${name} on PATH`);
-
-/** For a wait on something outside of a page: what it is, and after how long it will not come any more. */
-export async function within(what, promise, seconds = 10) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: not within ${seconds} s`)), seconds * 1000);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** The fake server, told what to do over its standard input. */
-class Server {
-  static async start(settings) {
-    const server = new Server();
-    const env = { ...process.env, PYTHONPATH: path.join(ROOT, "src") };
-    const script = fileURLToPath(new URL("server.py", import.meta.url));
-    server.process = spawn(PYTHON, [script, JSON.stringify(settings)], { env, stdio: ["pipe", "pipe", "inherit"] });
-    server.lines = createInterface({ input: server.process.stdout })[Symbol.asyncIterator]();
-    server.url = new URL((await within("the fake server's address", server.lines.next())).value);
-    return server;
-  }
-
-  async tell(what, more = {}) {
-    this.process.stdin.write(`${JSON.stringify({ do: what, ...more })}\n`);
-    const { value, done } = await within(`the fake server's answer to ${what}`, this.lines.next(), 40);
-    assert.ok(!done, `the fake server did not survive ${what}`);
-    return JSON.parse(value);
-  }
-
-  expire = () => this.tell("expire");
-  /** Let seconds pass for the server. */
-  move = (seconds) => this.tell("move", { seconds });
-  end = (reason) => this.tell("end", { reason });
-  script = (...faults) => this.tell("script", { faults });
-  hold = () => this.tell("hold");
-  awaitHeld = (count = 1) => this.tell("await_held", { count });
-  release = () => this.tell("release");
-  refreshes = async () => (await this.tell("count")).refreshes;
-  reuses = async () => (await this.tell("count")).reuses;
-
-  stop() {
-    const ended = new Promise((resolve) => this.process.once("exit", resolve));
-    this.process.stdin.end();
-    return ended;
-  }
-}
 
 /** The front with pages of its own, and a cable that can be pulled. */
 export class Stand extends Front {

@@ -1,10 +1,9 @@
 // @ts-check
 /** How many tokens are out there, and whose; and what has happened within a day. Kept up to date while one looks. */
 
-import { SessionError } from "../client.js";
 import { h, replace } from "../dom.js";
 import { clockTime, number, t } from "../i18n.js";
-import { whileVisible } from "../shell/watching.js";
+import { keepUpToDate } from "../shell/watching.js";
 import { chart } from "./chart.js";
 
 /**
@@ -34,7 +33,6 @@ export function overview(page, { onlyOf }) {
   const figures = h("dl", { class: "figures" });
   const charts = h("div", { class: "charts" });
   const asOf = h("p", { class: "quiet" });
-  let isDown = false;
 
   /** @param {Overview} told */
   const show = (told) => {
@@ -111,20 +109,7 @@ export function overview(page, { onlyOf }) {
     if (!page.signal.aborted) show(told);
   };
 
-  /** One failure is told once, however often it is met, and taken back when it is over. */
-  const look = () =>
-    page.attempt(async () => {
-      try {
-        await refresh();
-        if (isDown) page.say("");
-        isDown = false;
-      } catch (error) {
-        if (isDown && !(error instanceof SessionError && error.code === "signed_out")) return;
-        isDown = true;
-        throw error;
-      }
-    });
-  void whileVisible(page.signal, EVERY_MS, look);
+  keepUpToDate(page, EVERY_MS, refresh);
   return { elements: [lead, more, figures, h("h2", {}, t("admin.day")), charts, asOf], refresh };
 }
 

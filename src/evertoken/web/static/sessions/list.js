@@ -1,12 +1,11 @@
 // @ts-check
 /** Where somebody is signed in, kept up to date while he looks; end one, or all others. */
 
-import { SessionError } from "../client.js";
 import { h, replace } from "../dom.js";
 import { ago, dateTime, t } from "../i18n.js";
 import { deviceName } from "../shell/devices.js";
 import { confirm } from "../shell/dialog.js";
-import { whileVisible } from "../shell/watching.js";
+import { keepUpToDate } from "../shell/watching.js";
 
 /** @typedef {import("../shell.js").Page} Page */
 /**
@@ -23,7 +22,6 @@ export function sessionList(page) {
   /** @type {Map<string, Row>} */
   const rows = new Map();
   let others = 0;
-  let isDown = false;
   const body = h("tbody", { role: "rowgroup" });
   const title = h("h2", { id: "where", tabindex: -1 }, t("sessions.list"));
   const endOthers = h("button", { type: "button", class: "danger", disabled: true }, t("sessions.endOthers"));
@@ -77,20 +75,7 @@ export function sessionList(page) {
     }),
   );
 
-  /** One failure is told once, however often it is met, and taken back when it is over. */
-  const look = () =>
-    page.attempt(async () => {
-      try {
-        await refresh();
-        if (isDown) page.say("");
-        isDown = false;
-      } catch (error) {
-        if (isDown && !(error instanceof SessionError && error.code === "signed_out")) return;
-        isDown = true;
-        throw error;
-      }
-    });
-  void whileVisible(page.signal, EVERY_MS, look);
+  keepUpToDate(page, EVERY_MS, refresh);
 
   const head = COLUMNS.map((name) =>
     h("th", { role: "columnheader", scope: "col" },
