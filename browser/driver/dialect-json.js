@@ -1,7 +1,7 @@
 // @ts-check
 /** The JSON form of a dialect: the members that the README names, and nothing else. */
 
-import { complete } from "../src/dialect.js";
+import { complete } from "../src/decide/dialect.js";
 import { BadCase, file, whole } from "./loading.js";
 
 /** @typedef {import("./loading.js").Members} Members */

@@ -3,14 +3,14 @@
 
 import assert from "node:assert/strict";
 
-import { Refresher } from "../src/refresher.js";
+import { Refresher } from "../src/decide/refresher.js";
 import { BadCase, casesIn, whole } from "./loading.js";
 
 /** @typedef {import("./loading.js").Members} Members */
 /** @typedef {import("./loading.js").Kind} Kind */
-/** @typedef {import("../src/refresher.js").Decision} Decision */
-/** @typedef {import("../src/refresher.js").Moment} Moment */
-/** @typedef {import("../src/refresher.js").Outcome} Outcome */
+/** @typedef {import("../src/decide/refresher.js").Decision} Decision */
+/** @typedef {import("../src/decide/refresher.js").Moment} Moment */
+/** @typedef {import("../src/decide/refresher.js").Outcome} Outcome */
 /** @typedef {{step: string, generation?: number, reason?: string, retry_after_seconds?: number}} Expected */
 /**
  * @typedef {{kind: string, now: Moment, times: number, outcome: ?Outcome, expected: ?Expected,

@@ -6,7 +6,7 @@
  * already transformed. A request that names an adapter of its own goes around the session.
  */
 
-import { parseBody, reasonIn, verdict, wantsBody } from "./dialect.js";
+import { parseBody, reasonIn, verdict, wantsBody } from "./decide/dialect.js";
 import { SessionError } from "./errors.js";
 
 /** @typedef {import("./gate.js").Holding} Holding */

@@ -3,9 +3,9 @@
  * The calls to the authorization server, written as its dialect wants them and sent around every interceptor.
  */
 
-import { parseBody } from "./dialect.js";
+import { parseBody } from "./decide/dialect.js";
 
-/** @typedef {import("./dialect.js").AuthCall} AuthCall */
+/** @typedef {import("./decide/dialect.js").AuthCall} AuthCall */
 /** @typedef {import("./gate.js").Answer} Answer */
 
 /** A longer answer is none: it would be read into memory whole. */

@@ -6,18 +6,18 @@
  * application's request or callback. It belongs to nobody who waits: a caller that aborts takes nothing with it.
  */
 
-import { readRefresh } from "./answers.js";
+import { readRefresh } from "./decide/answers.js";
 import { SessionError } from "./errors.js";
-import { pause } from "./leases.js";
-import { isUsable, judgeStored, parse, render, renewed, successor, tombstone } from "./record.js";
-import { Refresher } from "./refresher.js";
+import { pause } from "./keep/leases.js";
+import { isUsable, judgeStored, parse, render, renewed, successor, tombstone } from "./decide/record.js";
+import { Refresher } from "./decide/refresher.js";
 
-/** @typedef {import("./refresher.js").Holding} Holding */
-/** @typedef {import("./refresher.js").Decision} Decision */
-/** @typedef {import("./refresher.js").Outcome} Outcome */
-/** @typedef {import("./refresher.js").Moment} Moment */
-/** @typedef {import("./record.js").Record} Record */
-/** @typedef {import("./dialect.js").Dialect} Dialect */
+/** @typedef {import("./decide/refresher.js").Holding} Holding */
+/** @typedef {import("./decide/refresher.js").Decision} Decision */
+/** @typedef {import("./decide/refresher.js").Outcome} Outcome */
+/** @typedef {import("./decide/refresher.js").Moment} Moment */
+/** @typedef {import("./decide/record.js").Record} Record */
+/** @typedef {import("./decide/dialect.js").Dialect} Dialect */
 /**
  * @typedef {object} Store keeps one text, compared before it is replaced
  * @property {() => Promise<?string>} load
@@ -38,8 +38,8 @@ const now = () => ({ wall: Date.now() / 1000, monotonic: performance.now() / 100
 
 /**
  * Whether what was begun for one user may go on for another; as for a record in the store.
- * @param {import("./record.js").Own | undefined} before
- * @param {import("./record.js").Own} own
+ * @param {import("./decide/record.js").Own | undefined} before
+ * @param {import("./decide/record.js").Own} own
  */
 export const isSameUser = (before, own) =>
   !before?.is_signed_in ||
@@ -57,9 +57,9 @@ export class Gate {
   constructor(around) {
     this.around = around;
     this.refresher = new Refresher();
-    /** @type {import("./record.js").Own} */
+    /** @type {import("./decide/record.js").Own} */
     this.own = {};
-    /** @type {WeakMap<Holding, import("./record.js").Own>} whose an access token was */
+    /** @type {WeakMap<Holding, import("./decide/record.js").Own>} whose an access token was */
     this.owners = new WeakMap();
     /** @type {?Promise<Outcome>} */
     this.flight = null;
@@ -154,7 +154,7 @@ export class Gate {
    * @param {boolean} isRepeatable
    * @param {?AbortSignal} [signal]
    * @param {boolean} [wantsNew]
-   * @param {import("./record.js").Own} [owner] whose request it is
+   * @param {import("./decide/record.js").Own} [owner] whose request it is
    */
   async #follow(question, refusedGeneration, isRepeatable, signal, wantsNew = false, owner = this.own) {
     signal?.throwIfAborted();
@@ -232,7 +232,7 @@ export class Gate {
     return decision.holding ?? null;
   }
 
-  /** @param {import("./record.js").Own} own @returns {Promise<Outcome>} */
+  /** @param {import("./decide/record.js").Own} own @returns {Promise<Outcome>} */
   async #refresh(own) {
     const { store, timeoutSeconds } = this.around;
     const giveUpAt = now().monotonic + timeoutSeconds;
@@ -240,7 +240,7 @@ export class Gate {
     return judged ?? store.lease(() => this.#refreshUnderLease(own, giveUpAt), timeoutSeconds * 1000);
   }
 
-  /** @param {import("./record.js").Own} own @param {number} giveUpAt @returns {Promise<Outcome>} */
+  /** @param {import("./decide/record.js").Own} own @param {number} giveUpAt @returns {Promise<Outcome>} */
   async #refreshUnderLease(own, giveUpAt) {
     const { dialect, store, send, timeoutSeconds } = this.around;
     let why = "there was no time left for a refresh";
@@ -256,7 +256,7 @@ export class Gate {
         giveUpAt = sentAt.monotonic + timeoutSeconds;
         continue;
       }
-      /** @type {import("./answers.js").Said} */
+      /** @type {import("./decide/answers.js").Said} */
       let said;
       try {
         const left = Math.min(ANSWER_WITHIN_SECONDS, giveUpAt - sentAt.monotonic);
@@ -287,7 +287,7 @@ export class Gate {
     return { failed: { why, retry_after_seconds: wait } };
   }
 
-  /** A resource has said that the session is over. @param {import("./record.js").Own} own @param {string} reason */
+  /** A resource has said that the session is over. @param {import("./decide/record.js").Own} own @param {string} reason */
   async #end(own, reason) {
     const { store, timeoutSeconds } = this.around;
     return store.lease(async () => {

@@ -2,10 +2,10 @@
 import { attach } from "./axios.js";
 import { Session as Core } from "./session.js";
 
-export { EVERTOKEN, EVERTOKEN_COOKIE } from "./dialect.js";
+export { EVERTOKEN, EVERTOKEN_COOKIE } from "./decide/dialect.js";
 export { SessionError } from "./errors.js";
-export { indexedDBStore, memoryStore } from "./stores.js";
-export { localStorageStore, sessionStorageStore } from "./web_storage.js";
+export { indexedDBStore, memoryStore } from "./keep/stores.js";
+export { localStorageStore, sessionStorageStore } from "./keep/web_storage.js";
 
 export class Session extends Core {
   /**

@@ -1,23 +1,23 @@
 // @ts-check
 /** The session of one user at one server, for every tab that shares its store. */
 
-import { readTokens } from "./answers.js";
+import { readTokens } from "./decide/answers.js";
 import { absolute, readUpTo, sendCall } from "./calls.js";
-import { Channel } from "./channel.js";
+import { Channel } from "./keep/channel.js";
 import {
   complete, EVERTOKEN, EVERTOKEN_COOKIE, find, LONGEST_BODY_READ, parseBody, reasonIn, refreshVerdict, verdict,
   wantsBody,
-} from "./dialect.js";
+} from "./decide/dialect.js";
 import { SessionError } from "./errors.js";
 import { Gate } from "./gate.js";
-import { Home } from "./origins.js";
-import { render, renewed, successor } from "./record.js";
-import { indexedDBStore, sheltered } from "./stores.js";
-import { veiled } from "./veiled.js";
+import { Home } from "./decide/origins.js";
+import { render, renewed, successor } from "./decide/record.js";
+import { indexedDBStore, sheltered } from "./keep/stores.js";
+import { veiled } from "./keep/veiled.js";
 import { watch } from "./waking.js";
 
 /** @typedef {import("./gate.js").Holding} Holding */
-/** @typedef {import("./record.js").Record} Record */
+/** @typedef {import("./decide/record.js").Record} Record */
 /**
  * @typedef {object} Settings
  * @property {string} [baseURL] the server's; the page's own origin
@@ -25,7 +25,7 @@ import { watch } from "./waking.js";
  *   access token then staying in memory; or the body, both tokens then standing in the store. Cookie, unless a store is
  *   named
  * @property {import("./gate.js").Store} [store] IndexedDB
- * @property {Partial<import("./dialect.js").Dialect>} [dialect] how another API speaks
+ * @property {Partial<import("./decide/dialect.js").Dialect>} [dialect] how another API speaks
  * @property {string[]} [origins] further origins that get the access token; the base URL's always does
  * @property {number} [timeoutSeconds] the longest wait for an access token
  * @property {string} [name] of the database and what else tabs share; another one for a second server
@@ -313,7 +313,7 @@ export class Session extends EventTarget {
   }
 
   /**
-   * @param {import("./dialect.js").AuthCall} call
+   * @param {import("./decide/dialect.js").AuthCall} call
    * @param {{[member: string]: unknown}} members
    * @param {?string} token
    * @param {number} timeoutMs

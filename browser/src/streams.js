@@ -4,6 +4,6 @@
  * over when the session is. What EventSource and WebSocket cannot do: send a header, and get hold of a 401.
  */
 
-export { openEvents } from "./events.js";
-export { StreamError } from "./line.js";
-export { openSocket } from "./sockets.js";
+export { openEvents } from "./streaming/events.js";
+export { StreamError } from "./streaming/line.js";
+export { openSocket } from "./streaming/sockets.js";

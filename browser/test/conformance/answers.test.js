@@ -7,8 +7,8 @@ import { test } from "node:test";
 import { named } from "../../driver/dialect-json.js";
 import { BadCase, body, cases, files } from "../../driver/loading.js";
 import { said } from "../../driver/meanings.js";
-import { readRefresh } from "../../src/answers.js";
-import { parseBody } from "../../src/dialect.js";
+import { readRefresh } from "../../src/decide/answers.js";
+import { parseBody } from "../../src/decide/dialect.js";
 
 const FROM_THE_SERVER = ["a2", "r2", "r 2", "X-Admin", "<html>", "invalid_grant"];
 

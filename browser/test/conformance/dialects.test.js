@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 import { KNOWN, WRITTEN, named, parse } from "../../driver/dialect-json.js";
 import { BadCase, body, cases, files, text } from "../../driver/loading.js";
-import { EVERTOKEN, complete, find, parseBody, reasonIn, verdict, wantsBody } from "../../src/dialect.js";
+import { EVERTOKEN, complete, find, parseBody, reasonIn, verdict, wantsBody } from "../../src/decide/dialect.js";
 
 /** @typedef {import("../../driver/loading.js").Members} Members */
 

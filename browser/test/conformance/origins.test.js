@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { BadCase, cases, whole } from "../../driver/loading.js";
-import { Home } from "../../src/origins.js";
+import { Home } from "../../src/decide/origins.js";
 
 /** @type {Map<string, Home>} */
 const homes = new Map();

@@ -6,11 +6,11 @@ import { test } from "node:test";
 
 import { BadCase, cases, files, text } from "../../driver/loading.js";
 import { said } from "../../driver/meanings.js";
-import { judgeStored, parse, render, successor, tombstone } from "../../src/record.js";
+import { judgeStored, parse, render, successor, tombstone } from "../../src/decide/record.js";
 
 /** @typedef {import("../../driver/loading.js").Members} Members */
-/** @typedef {import("../../src/record.js").Record} Record */
-/** @typedef {import("../../src/record.js").Own} Own */
+/** @typedef {import("../../src/decide/record.js").Record} Record */
+/** @typedef {import("../../src/decide/record.js").Own} Own */
 
 const REFUSED = ["not_json", "foreign", "later_format", "no_token", "member"];
 

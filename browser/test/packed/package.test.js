@@ -22,7 +22,7 @@ const fileOf = (entry) =>
   path.join(packed().root, packed().manifest.exports[entry.replace("evertoken", ".")].default);
 
 test("the package holds its sources, their types, the licence and the README, and nothing else", () => {
-  const sources = readdirSync(SOURCES).sort();
+  const sources = readdirSync(SOURCES, { recursive: true }).map(String).filter((name) => name.endsWith(".js"));
   const expected = ["LICENSE", "README.md", "package.json", ...sources.map((name) => `src/${name}`)];
   const types = sources.map((name) => `types/${name.replace(/\.js$/, ".d.ts")}`);
   assert.deepEqual(packed().files, [...expected, ...types].sort());

@@ -8,7 +8,7 @@ import { createSession, memoryStore, SessionError } from "../../src/index.js";
 import { openEvents, StreamError } from "../../src/streams.js";
 import { Server, turn, within } from "./support/server.js";
 
-/** @typedef {import("../../src/events.js").EventsOptions} EventsOptions */
+/** @typedef {import("../../src/streaming/events.js").EventsOptions} EventsOptions */
 
 /** A server, and a session on it that is signed in. @param {import("node:test").TestContext} t */
 async function signedIn(t, username = "ada", lifetimeSeconds = 3600) {

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { EventStreamParser } from "../../src/event_stream.js";
+import { EventStreamParser } from "../../src/streaming/event_stream.js";
 
 /** @param {string | Uint8Array} text */
 const bytes = (text) => (typeof text === "string" ? new TextEncoder().encode(text) : text);

@@ -8,7 +8,7 @@
 
 import { inTurn, leased, pause } from "./leases.js";
 
-/** @typedef {import("./gate.js").Store} Store */
+/** @typedef {import("../gate.js").Store} Store */
 
 /** How long a change made by the holder before us may take to arrive; longer than any that was measured. */
 const ARRIVES_WITHIN_MS = 100;

@@ -5,7 +5,7 @@
  * The tab that has renewed tells the others of its origin; one that was just loaded asks them.
  */
 
-/** @typedef {import("./gate.js").Store} Store */
+/** @typedef {import("../gate.js").Store} Store */
 
 /** How long another tab is given to tell the access token; without an answer, the tab refreshes. */
 const ASKING_MS = 100;

@@ -4,11 +4,11 @@
  * over with the session, with the user it was opened for, or when the caller says so.
  */
 
-import { SessionError } from "./errors.js";
-import { isSameUser } from "./gate.js";
+import { SessionError } from "../errors.js";
+import { isSameUser } from "../gate.js";
 
-/** @typedef {import("./session.js").Session} Session */
-/** @typedef {import("./gate.js").Holding} Holding */
+/** @typedef {import("../session.js").Session} Session */
+/** @typedef {import("../gate.js").Holding} Holding */
 /** @typedef {(error: Error, next: {retryInSeconds: ?number}) => void} OnError  null: it is over */
 
 const FIRST_PAUSE_MS = 1000;

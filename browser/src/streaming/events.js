@@ -1,12 +1,12 @@
 // @ts-check
 /** Server-sent events by fetch, with the access token in a header. */
 
-import { retryAfter } from "./answers.js";
-import { SessionError } from "./errors.js";
+import { retryAfter } from "../decide/answers.js";
+import { SessionError } from "../errors.js";
 import { EventStreamParser } from "./event_stream.js";
 import { Line, StreamError, target, tell } from "./line.js";
 
-/** @typedef {import("./session.js").Session} Session */
+/** @typedef {import("../session.js").Session} Session */
 /** @typedef {import("./event_stream.js").ServerEvent} ServerEvent */
 /**
  * @typedef {object} EventsOptions

@@ -3,8 +3,8 @@
 
 import { Line, StreamError, target, tell } from "./line.js";
 
-/** @typedef {import("./session.js").Session} Session */
-/** @typedef {import("./gate.js").Holding} Holding */
+/** @typedef {import("../session.js").Session} Session */
+/** @typedef {import("../gate.js").Holding} Holding */
 /** @typedef {(socket: WebSocket, token: string) => void | Promise<void>} Authenticate */
 /**
  * @typedef {object} SocketOptions

@@ -6,7 +6,7 @@ export const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, s
 
 /**
  * One after the other in this page.
- * @returns {import("./gate.js").Store["lease"]}
+ * @returns {import("../gate.js").Store["lease"]}
  */
 export function inTurn() {
   /** @type {Promise<unknown>} */

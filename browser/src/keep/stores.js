@@ -4,10 +4,10 @@
  * lock may be older than what another tab has written (measured: 74 to 326 of about 1,000 updates lost).
  */
 
-import { SessionError } from "./errors.js";
+import { SessionError } from "../errors.js";
 import { pause, inTurn, leased } from "./leases.js";
 
-/** @typedef {import("./gate.js").Store} Store */
+/** @typedef {import("../gate.js").Store} Store */
 
 /** No refresh takes longer: a lease without Web Locks that is older was left behind by a tab that is gone. */
 const LEASE_MS = 15_000;
