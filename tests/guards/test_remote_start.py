@@ -70,6 +70,12 @@ def test_the_issuer_must_be_who_it_says_it_is(live: LiveServer) -> None:
         fails("issuer", repr(other), repr(live.url), issuer=other)
 
 
+def test_an_issuer_with_a_path_too_many_is_named_and_not_the_feed_that_follows_from_it(live: LiveServer) -> None:
+    """With a wrong issuer both of its documents are missing, and it is the issuer that is to be mended."""
+    wrong = {"issuer": f"{live.url}/nowhere", "audience": live.url}
+    fails("issuer", wait_seconds=2.0, **wrong, client_id=API, client_secret=add_client(live, API))
+
+
 def test_an_issuer_that_cannot_be_reached_is_named() -> None:
     """Nobody listens there: the message holds the address that was tried."""
     url = f"http://127.0.0.1:{free_port()}"
@@ -131,7 +137,8 @@ def test_a_feed_that_cannot_be_reached_is_named(live: LiveServer) -> None:
         ("audience", {"audience": b"api"}),
         ("jwks_url", {"jwks_url": "keys"}),
         ("revocations_url", {"revocations_url": "feed", **NOBODY}),
-        ("leeway", {"leeway_seconds": 61}),
+        ("leeway_seconds", {"leeway_seconds": 61}),
+        ("client_id", {"client_id": 7, "client_secret": "x"}),
         ("client_id, client_secret", {"client_id": "c"}),
         ("client_id, client_secret", {"client_secret": "s"}),
         ("client_id, client_secret", {"client_id": "c", "client_secret": ""}),

@@ -29,7 +29,9 @@ CLIENT = {
 }
 SERVER = {
     "serve": Entry("serve:serve", "Run the server."),
-    "demo": Entry("demo:demo", "Serve a demo on localhost, with the user ada: a page to play with, and a walk-through to paste."),
+    "demo": Entry(
+        "demo:demo", "Serve a demo on localhost, with the user ada: a page to play with, and commands to paste."
+    ),
     "users": Entry("users:users", "Who may sign in."),
     "clients": Entry("clients:clients", "The callers that may introspect tokens and follow revocations."),
     "sessions": Entry("sessions:sessions", "Who is signed in, and end it."),

@@ -28,7 +28,7 @@ PASSWORD = "correct-horse-battery"  # noqa: S105 - printed by the demo, for a de
 @click.option("--access", default="15", show_default=True, help="Access token lifetime in seconds.")
 @click.option("--overlap", default="3", show_default=True, help="Overlap in seconds, at most the access lifetime.")
 def demo(port: str, data: str, access: str, overlap: str) -> None:
-    """Serve a demo on localhost, with the user ada: a page to play with, and a walk-through to paste."""
+    """Serve a demo on localhost, with the user ada: a page to play with, and commands to paste."""
     given: dict[str, Any] = {
         "port": port,
         "store": str(Path(data) / "evertoken.db"),

@@ -42,7 +42,9 @@ class AccessTokenRules:
         if not self.issuer or not self.audience:
             raise ConfigurationError("issuer, audience", "a guard needs both, or it would take anybody's tokens")
         if not 0 <= self.leeway_seconds <= MAX_LEEWAY_SECONDS:
-            raise ConfigurationError("leeway", f"is {self.leeway_seconds} s; 0 to {MAX_LEEWAY_SECONDS} are possible")
+            raise ConfigurationError(
+                "leeway_seconds", f"is {self.leeway_seconds}; 0 to {MAX_LEEWAY_SECONDS} are possible"
+            )
 
 
 def sign(payload: Mapping[str, Any], key: SigningKey) -> str:

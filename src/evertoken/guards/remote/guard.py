@@ -253,7 +253,8 @@ class Guard:
             if isinstance(self._keys.problem, ConfigurationError):
                 raise self._keys.problem
             failure = None if self._feed is None else self._feed.problem
-            if failure is not None and failure.setting is not None:
+            # Once there are keys: with a wrong issuer the feed's address, which is made of it, is wrong, too.
+            if self._keys.key_ids and failure is not None and failure.setting is not None:
                 raise ConfigurationError(failure.setting, failure.detail)
             left = give_up_at - self._monotonic()
             if left <= 0:
@@ -340,6 +341,8 @@ def _demand_library() -> None:
 def _credential(client_id: str | None, client_secret: str | Secret | None) -> tuple[str, Secret] | None:
     if client_id is None and client_secret is None:
         return None
+    if client_id:
+        _demand_text("client_id", client_id)
     secret = client_secret if isinstance(client_secret, Secret) else Secret(client_secret or "")
     if not client_id or not secret:
         raise ConfigurationError(
