@@ -1,0 +1,174 @@
+"""What every ASGI framework's guard does with a request: give the claims, or the problem to answer with."""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, Final, Protocol
+
+from evertoken.errors import InsufficientRights, TemporarilyUnavailable, TokenError, TokenExpired
+from evertoken.guards.access_check import ChecksAccess, demand
+from evertoken.tokens.claims import AccessTokenClaims
+from evertoken.wire import bearer, problems
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SCHEME: Final = "evertoken"
+"""What the security scheme is called in an application's OpenAPI description."""
+
+DESCRIPTION: Final = "An access token of evertoken."
+
+_UNAVAILABLE: Final = 503
+_POLICY_VIOLATION: Final = 1008  # close codes of RFC 6455 §7.4 and its registry
+_TRY_AGAIN_LATER: Final = 1013
+
+_log = logging.getLogger(__name__)
+
+
+class Refusal(Exception):
+    """The guard lets this request not pass; `.problem` is the answer."""
+
+    def __init__(self, problem: problems.ProblemAnswer) -> None:
+        super().__init__(problem.code)
+        self.problem = problem
+
+
+async def judged(scope: Scope, guard: ChecksAccess, *, now_ms: int) -> AccessTokenClaims | None:
+    """
+    The claims of a request's access token; None where it brought none.
+
+    Args:
+        scope: Of an ASGI request or WebSocket.
+        now_ms: Current time.
+
+    Raises:
+        Refusal: The token is bad (401), misplaced (400), or cannot be judged now (503).
+
+    Source: RFC 6750 §2 and §3.
+    """
+    # No comprehension: it would be one call more, in front of every request.
+    found = []
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            found.append(value)
+    if not found:
+        return None
+    query = scope.get("query_string", b"")
+    if len(found) == 1 and (not query or b"access_token" not in query):
+        # As nearly every request does it, with a token that was seen before: most of the work was done then.
+        claims = guard.recall(found[0], now_ms=now_ms)
+        if claims is not None:
+            return claims
+    return await _checked(found, query, guard, now_ms)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """
+    Make the answer of what a guard raises.
+
+    Raises:
+        Refusal: In place of it; the log says why.
+    """
+    try:
+        yield
+    except bearer.BearerMisused as error:
+        raise Refusal(problems.token_misused()) from error
+    except TokenError as error:
+        level = logging.DEBUG if isinstance(error, TokenExpired) else logging.INFO  # expiry is everyday life
+        _log.log(level, "access token refused: %s", type(error).__name__)
+        raise Refusal(problems.token_refused(error)) from error
+    except TemporarilyUnavailable as error:
+        _log.debug("no access token can be checked: %s", error)  # the guard has said so, once
+        raise Refusal(problems.unavailable(error)) from error
+
+
+async def _checked(found: Sequence[bytes], query: bytes, guard: ChecksAccess, now_ms: int) -> AccessTokenClaims | None:
+    with refusing():
+        token = bearer.parse([value.decode("latin-1") for value in found], query=query)
+        return None if token is None else await guard.check_async(token, now_ms=now_ms)
+
+
+def demanded(
+    claims: AccessTokenClaims | None, *, scopes: Sequence[str] = (), roles: Sequence[str] = ()
+) -> AccessTokenClaims:
+    """
+    The claims, if there are any and they hold every one of the scopes and at least one of the roles.
+
+    Raises:
+        Refusal: There is no token (401), or it lacks a right (403).
+    """
+    if claims is None:
+        raise Refusal(problems.NO_TOKEN)
+    if scopes or roles:
+        try:
+            demand(claims, scopes=scopes, roles=roles)
+        except InsufficientRights as error:
+            raise Refusal(problems.rights_missing(error.scopes)) from error
+    return claims
+
+
+class PublicPlaces:
+    """
+    The paths that anybody may reach.
+
+    Args:
+        paths: As in the URL: exact, or with everything below when they end in `/`.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        several = tuple(paths)
+        self._exact = frozenset(path for path in several if not path.endswith("/"))
+        self._below = tuple(path for path in several if path.endswith("/"))
+
+    def __bool__(self) -> bool:
+        return bool(self._exact or self._below)
+
+    def have(self, path: str) -> bool:
+        """Whether a path is among them."""
+        if path in self._exact:
+            return True
+        # What climbs may lead out of the public place again, if the application resolves it (RFC 3986 §5.2.4).
+        return self._below != () and path.startswith(self._below) and ".." not in path.split("/")
+
+
+def close_code(problem: problems.ProblemAnswer) -> int:
+    """With which code a WebSocket that gets this answer is closed."""
+    return _TRY_AGAIN_LATER if problem.status == _UNAVAILABLE else _POLICY_VIOLATION
+
+
+async def refuse(problem: problems.ProblemAnswer, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request with the problem, or close a WebSocket before it is accepted."""
+    if scope["type"] == "http":
+        await send_problem(problem, send)
+        return
+    await receive()
+    await send({"type": "websocket.close", "code": close_code(problem), "reason": problem.code})
+
+
+async def send_problem(problem: problems.ProblemAnswer, send: Send) -> None:
+    """Send a problem as an HTTP answer."""
+    body = problem.body()
+    headers = [
+        (b"content-type", problems.MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        *((name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers),
+    ]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+class EmbeddedServer(Protocol):
+    """What `evertoken.assembly.build` gives."""
+
+    @property
+    def app(self) -> App:
+        """The server's application."""
+
+    @property
+    def lifespan(self) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+        """Starts and stops its background work."""

@@ -1,0 +1,228 @@
+"""
+The guard for Starlette, as its users know authentication.
+
+    app = Starlette(routes=routes, middleware=[Middleware(TokenAuthentication, guard=server.guard)])
+
+    @requires(roles=["admin"])
+    async def users(request):
+        return JSONResponse({"seen by": request.user.identity})
+
+`evertoken.guards.asgi.GuardMiddleware` is for an application of which nothing is public.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from starlette.authentication import (
+    AuthCredentials,
+    AuthenticationBackend,
+    AuthenticationError,
+    BaseUser,
+    UnauthenticatedUser,
+)
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from evertoken.clock import Clock, system_clock
+from evertoken.guards.access_check import ChecksAccess
+from evertoken.guards.judging import Refusal, close_code, demanded, judged, refuse
+from evertoken.tokens.claims import AccessTokenClaims
+from evertoken.wire import problems
+
+_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
+
+AUTHENTICATED: Final = "authenticated"
+ROLE: Final = "role:"
+"""What a role is called among `request.auth.scopes`: `@requires("role:admin")` of Starlette's own."""
+
+
+class TokenUser(BaseUser):
+    """
+    Whoever holds a good access token: `request.user`.
+
+    Args:
+        claims: What the token says, typed.
+    """
+
+    __slots__ = ("claims",)
+
+    def __init__(self, claims: AccessTokenClaims) -> None:
+        self.claims = claims
+
+    @property
+    def is_authenticated(self) -> bool:
+        """True."""
+        return True
+
+    @property
+    def display_name(self) -> str:
+        """`preferred_username`, which evertoken's tokens hold unless a claims hook decides otherwise; else the id."""
+        name = self.claims.extra.get("preferred_username")
+        return name if isinstance(name, str) else self.claims.sub
+
+    @property
+    def identity(self) -> str:
+        """The user's id."""
+        return self.claims.sub
+
+
+class TokenAuthentication:
+    """
+    Middleware that sets `request.user` (`TokenUser`) and `request.auth`, as Starlette's AuthenticationMiddleware does.
+
+    Without a token a request is unauthenticated and goes on; a bad token is answered at once: 401 with its challenge,
+    400, or 503. `request.auth.scopes` holds `authenticated`, the token's scopes, and each role as `role:NAME`.
+
+    Args:
+        app: The application.
+        guard: What checks the tokens.
+        clock: Returns the time in milliseconds.
+    """
+
+    def __init__(self, app: ASGIApp, guard: ChecksAccess, *, clock: Clock = system_clock) -> None:
+        self._app = app
+        self._guard = guard
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            # The way of nearly every request, with a token that was seen before: no call here that is not needed.
+            found = []
+            for name, value in scope["headers"]:
+                if name == b"authorization":
+                    found.append(value)
+            claims, query = None, scope.get("query_string", b"")
+            if len(found) == 1 and (not query or b"access_token" not in query):
+                claims = self._guard.recall(found[0], now_ms=self._clock())
+            if claims is None and found:
+                try:
+                    claims = await judged(scope, self._guard, now_ms=self._clock())
+                except Refusal as refusal:
+                    await refuse(refusal.problem, scope, receive, send)
+                    return
+            if claims is None:
+                scope["auth"], scope["user"] = AuthCredentials(), UnauthenticatedUser()
+            else:
+                scope["auth"], scope["user"] = TokenCredentials(claims), TokenUser(claims)
+        await self._app(scope, receive, send)
+
+
+class TokenBackend(AuthenticationBackend):
+    """
+    The same for Starlette's own AuthenticationMiddleware, where that is composed with others.
+
+        Middleware(AuthenticationMiddleware, backend=TokenBackend(guard), on_error=on_error)
+
+    Without `on_error` Starlette answers a bad token with a 400 and no challenge, which no client understands. A
+    WebSocket with a bad token is closed by Starlette with 1000.
+
+    Args:
+        guard: What checks the tokens.
+        clock: Returns the time in milliseconds.
+    """
+
+    def __init__(self, guard: ChecksAccess, *, clock: Clock = system_clock) -> None:
+        self._guard = guard
+        self._clock = clock
+
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
+        """
+        Who it is, or None for a request without a token.
+
+        Raises:
+            AuthenticationError: The token is refused; `on_error` makes the answer of it.
+        """
+        try:
+            claims = await judged(conn.scope, self._guard, now_ms=self._clock())
+        except Refusal as refusal:
+            raise _Refused(refusal.problem) from refusal
+        return None if claims is None else _known(claims)
+
+
+class _Refused(AuthenticationError):
+    """A refusal on its way through Starlette's middleware."""
+
+    def __init__(self, problem: problems.ProblemAnswer) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+def on_error(conn: HTTPConnection, error: AuthenticationError) -> Response:
+    """The answer to a bad token, for Starlette's AuthenticationMiddleware."""
+    del conn
+    if isinstance(error, _Refused):
+        return problem_response(error.problem)
+    return problem_response(problems.unauthorized("token_invalid", "Sign in again."))  # another backend's
+
+
+def requires(*scopes: str, roles: Sequence[str] = ()) -> Callable[[_Endpoint], _Endpoint]:
+    """
+    Let only those reach an endpoint who hold a good token, every one of the scopes and at least one of the roles.
+
+    Starlette's own `@requires` works too, and answers 403 without a challenge, also to who has brought no token.
+
+    Args:
+        scopes: Every one of these; none demands a good token only.
+        roles: At least one of these.
+
+    Raises:
+        TypeError: The function has no argument `request` or `websocket`.
+    """
+
+    def decorate(endpoint: _Endpoint) -> _Endpoint:
+        names = list(inspect.signature(endpoint).parameters)
+        name = next((name for name in names if name in ("request", "websocket")), None)
+        if name is None:
+            raise TypeError(f"{endpoint!r} has no argument named request or websocket")
+        demands_rights = bool(scopes or roles)
+        at, is_async = names.index(name), inspect.iscoroutinefunction(endpoint)
+
+        @functools.wraps(endpoint)
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
+            connection: HTTPConnection = args[at] if at < len(args) else kwargs[name]
+            user = connection.scope.get("user")
+            try:
+                if demands_rights or not isinstance(user, TokenUser):
+                    demanded(user.claims if isinstance(user, TokenUser) else None, scopes=scopes, roles=roles)
+            except Refusal as refusal:
+                if not isinstance(connection, WebSocket):
+                    return problem_response(refusal.problem)
+                return await connection.close(close_code(refusal.problem), refusal.problem.code)
+            if is_async:
+                return await endpoint(*args, **kwargs)
+            return await run_in_threadpool(endpoint, *args, **kwargs)
+
+        return guarded  # type: ignore[return-value]
+
+    return decorate
+
+
+def problem_response(problem: problems.ProblemAnswer) -> Response:
+    """A problem as Starlette's response."""
+    headers = {"Cache-Control": "no-store", **dict(problem.headers)}
+    return Response(problem.body(), problem.status, headers, problems.MEDIA_TYPE)
+
+
+class TokenCredentials(AuthCredentials):
+    """`request.auth`: `scopes` is put together when somebody asks, for most requests nobody does."""
+
+    def __init__(self, claims: AccessTokenClaims) -> None:  # the base class would set `scopes`
+        self._claims = claims
+
+    @property
+    def scopes(self) -> list[str]:  # type: ignore[override]
+        """`authenticated`, the token's scopes, and its roles as `role:NAME`."""
+        # A scope must not pass for a role: whoever grants scopes need not be who grants roles.
+        granted = [scope for scope in self._claims.scope if not scope.startswith(ROLE)]
+        return [AUTHENTICATED, *granted, *(ROLE + role for role in self._claims.roles)]
+
+
+def _known(claims: AccessTokenClaims | None) -> tuple[AuthCredentials, BaseUser]:
+    return (
+        (AuthCredentials(), UnauthenticatedUser()) if claims is None else (TokenCredentials(claims), TokenUser(claims))
+    )
