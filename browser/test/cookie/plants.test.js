@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { attackersPage, other, VICTIM } from "./support/attackers.js";
 import {
-  ask, askMany, COOKIE, eventsOf, live, logout, ready, restore, signIn, skip, stage, statuses,
+  ask, askMany, COOKIE, eventsOf, heard, live, logout, ready, restore, signIn, skip, stage, statuses,
 } from "./support/stage.js";
 
 /** A cookie of eve's own session, taken from her own browser. */
@@ -283,7 +283,7 @@ test("after a sign-out no tab tells the access token any more, whoever asks", { 
   const tabs = await signedIn(2);
   const page = await context.newPage();
   await page.goto(`${base}/blank`);
-  const heard = () =>
+  const overheard = () =>
     page.evaluate(async (count) => {
       const channel = new BroadcastChannel("evertoken:evertoken");
       const notices = [];
@@ -303,14 +303,15 @@ test("after a sign-out no tab tells the access token any more, whoever asks", { 
     });
   }
   const [token] = front.good.keys();
-  assert.ok((await heard()).includes(token), "signed in, a tab that was just loaded would be told");
+  assert.ok((await overheard()).includes(token), "signed in, a tab that was just loaded would be told");
   assert.equal(await logout(tabs[0]), null);
+  await heard(tabs[1], "signedout");
   assert.equal((await ask(tabs[1])).code, "signed_out");
-  assert.ok(!(await heard()).includes(token));
+  assert.ok(!(await overheard()).includes(token));
   // Not even where it was told late, by a tab that had not heard of the sign-out.
   const [version, session_id] = [1, JSON.parse(front.of("/auth/login")[0].body).session_id];
   await tabs[1].evaluate((known) => hedge.postMessage({ token: known }), { version, session_id, access_token: token });
-  assert.equal((await heard()).split(token).length - 1, 0);
+  assert.equal((await overheard()).split(token).length - 1, 0);
 });
 
 test("on plain http in a LAN, where no prefix guards the cookie, a sibling's beside it is refused and changes nothing", { skip }, async (t) => {
