@@ -7,8 +7,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.clock import MovingClock
-from tests.support.server import LiveServer, live_server
+# Not named like tests; their asserts shall tell as much as those of tests. Here, before any test has imported them.
+pytest.register_assert_rewrite("tests.stores.compliance", "tests.stores.faults", "tests.stores.racing")
+
+from tests.support.clock import MovingClock  # noqa: E402
+from tests.support.server import LiveServer, live_server  # noqa: E402
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background of a shell: every program that a test starts would be deaf to Ctrl-C.

@@ -5,11 +5,8 @@ from pathlib import Path
 
 import pytest
 
-# Not named like tests; their asserts shall tell as much as those of tests.
-pytest.register_assert_rewrite("tests.stores.compliance", "tests.stores.faults", "tests.stores.racing")
-
-from tests.stores.sqlite_bench import SqliteBench  # noqa: E402
-from tests.support.clock import MovingClock  # noqa: E402
+from tests.stores.sqlite_bench import SqliteBench
+from tests.support.clock import MovingClock
 
 
 @pytest.fixture
