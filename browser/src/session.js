@@ -97,11 +97,12 @@ export class Session extends EventTarget {
     const isPast = this.dialect.csrf && (stored?.refresh_expires_at ?? Infinity) <= Date.now() / 1000;
     if (!stored || stored.ended !== null || isPast) {
       const found = await this.#found();
+      const isSame = found !== null && found.session_id !== null && found.session_id === stored?.session_id;
       // The browser keeps the cookie of a session that has ended at the server.
-      if (!found || (found.session_id !== null && found.session_id === stored?.session_id)) return false;
-      stored = await this.#replace(found);
+      if (!found || (isSame && stored?.ended !== null)) return false;
+      if (!isSame) stored = await this.#replace(found);
     }
-    this.gate.adopt(stored);
+    this.gate.adopt(/** @type {Record} */ (stored));
     this.#dispatch("signedin", { isElsewhere: false });
     return true;
   }

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import {
   answerOf, ask, askMany, begin, COOKIE, eventsOf, heard, live, logout, ready, restore, signIn, skip, stage, statuses,
 } from "./support/stage.js";
+import { stored, write } from "../chromium/support/stage.js";
 
 const clearDatabases = (tab) =>
   tab.evaluate(async () => {
@@ -33,6 +34,18 @@ test("where IndexedDB was cleared and the cookie is there, restore() finds the s
   assert.deepEqual(statuses(await Promise.all([tab, other, later].map((each) => ask(each)))), [200, 200, 200]);
   assert.equal(front.of("/auth/login").length, 1);
   assert.equal(live(await server.records()).length, 1);
+});
+
+test("a session that seems to be past by the clock of the page is there if the cookie is", { skip }, async (t) => {
+  const { front, signedIn } = await stage(t);
+  const [tab] = await signedIn();
+  await write(tab, JSON.stringify({ ...JSON.parse(await stored(tab)), refresh_expires_at: 1, expires_at: 1 }));
+  await tab.reload();
+  await ready(tab);
+  assert.equal(await restore(tab), true);
+  assert.equal(await tab.evaluate(() => session.user.account), "ada");
+  assert.equal((await ask(tab)).who, "u_ada");
+  assert.equal(front.of("/auth/csrf").length, 1);
 });
 
 test("where the cookie was cleared, the page is signed out, once", { skip }, async (t) => {
