@@ -42,6 +42,6 @@ lock: setup ## Bring the lock files up to date with pyproject.toml and package.j
 	@UPGRADE='$(UPGRADE)' scripts/lock.sh
 
 clean: ## Remove .venv, caches and build output (demo data stays)
-	@rm -rf .venv build dist src/*.egg-info tests/*/node_modules browser/node_modules
+	@rm -rf .venv build dist src/*.egg-info tests/*/node_modules examples/*/node_modules browser/node_modules
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .schemathesis
 	@find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

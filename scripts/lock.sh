@@ -23,7 +23,7 @@ compile requirements/server.txt --extra server --group build --constraints requi
 compile requirements/niquests.txt --group niquests
 
 if command -v npm >/dev/null; then
-  for folder in tests/oauth_clients tests/foreign_server browser; do
+  for folder in tests/oauth_clients tests/foreign_server examples/node_service browser; do
     (
       cd "$folder"
       [ -z "${UPGRADE:-}" ] || rm -f package-lock.json
@@ -34,6 +34,6 @@ else
   say "npm is missing: tests/*/package-lock.json stay as they are"
 fi
 
-if grep -nE '://' requirements/*.txt tests/*/package-lock.json browser/package-lock.json | grep -vE '"(url|homepage)":' >&2; then
+if grep -nE '://' requirements/*.txt {tests,examples}/*/package-lock.json browser/package-lock.json | grep -vE '"(url|homepage)":' >&2; then
   fail "a lock file holds an address"
 fi

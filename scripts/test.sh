@@ -5,7 +5,7 @@ set -uo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-PATH=$root/.venv/bin:$PATH
+PATH=$root/.venv/bin:$PATH:/usr/sbin # where Debian puts nginx
 rows=()
 notes=()
 failed=0
@@ -59,8 +59,8 @@ check_npm() {
     missing "npm ci" "the tests with JavaScript programs are skipped; install Node 20 or newer, with npm"
     return
   fi
-  for folder in tests/oauth_clients tests/foreign_server browser; do
-    check "npm ci ${folder#tests/}" install_npm "$folder"
+  for folder in tests/oauth_clients tests/foreign_server examples/node_service browser; do
+    check "npm ci ${folder#*/}" install_npm "$folder"
   done
 }
 
@@ -117,6 +117,8 @@ check lint-imports lint-imports
 if [ "${1:-}" != lint ]; then
   check_program strace strace "the tests that watch system calls"
   check_program redis-server redis-server "the tests of the token store in Redis"
+  check_program nginx nginx "the tests of nginx's configuration"
+  check_program caddy caddy "the tests of Caddy's configuration"
   check_program chromium chromium "the tests in real tabs"
   check_program firefox-esr firefox-esr "the tests in Firefox"
   check_npm

@@ -1,0 +1,1 @@
+"""Reverse proxies that ask evertoken before they forward: the examples' own configurations, run."""
