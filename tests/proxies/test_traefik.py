@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx2
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from tests.edge.attacking import bearer
 from tests.proxies.compliance import NAMES, SPELLINGS
