@@ -263,7 +263,9 @@ test("everything can be reached and done by the keyboard alone", { skip }, async
   assert.equal(await focused(page), "The story of the session of keyed on keyed/1");
   await press("Enter");
   await page.getByRole("dialog").waitFor();
-  await press("Escape", "Tab");
+  await press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "hidden" });
+  await press("Tab");
   assert.equal(await focused(page), "End the session of keyed on keyed/1");
   await press("Enter");
   await page.getByRole("dialog").waitFor();
