@@ -8,7 +8,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import breakdown, clients, flood, guards, stores
+from bench import breakdown, clients, flood, guards, revocation, stores
 from bench.disk import folder_on_a_disk
 from bench.effort import FULL, QUICK, TINY, Effort, cores, pin
 from bench.report import Section, render
@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[Path, Effort], Awaitable[list[Section]]]] = {
     "guards": guards.run,
     "clients": clients.run,
     "flood": flood.run,
+    "revocation": revocation.run,
 }
 
 

@@ -39,12 +39,12 @@ class ServerProcess:
 
 
 @contextlib.contextmanager
-def running(plan: Plan) -> Iterator[ServerProcess]:
-    """Start a server; it is gone at the end, whatever happens."""
+def running(plan: Plan, module: str = "bench.serve") -> Iterator[ServerProcess]:
+    """Start a server, which is that module as a program; it is gone at the end, whatever happens."""
     log = Path(plan.folder) / f"{plan.kind}-{plan.algorithm}.log"
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "bench.serve", json.dumps(dataclasses.asdict(plan))],
+            [sys.executable, "-m", module, json.dumps(dataclasses.asdict(plan))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

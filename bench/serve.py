@@ -13,7 +13,6 @@ import socket
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -22,10 +21,8 @@ from typing import Any
 import msgspec
 import uvicorn
 import uvloop
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from bench.effort import pin
@@ -36,7 +33,6 @@ from evertoken.edge.answers import json_answer
 from evertoken.edge.requests import read_json
 from evertoken.edge.serving import uvicorn_config
 from evertoken.edge.settings import Settings
-from evertoken.guards.asgi import GuardMiddleware
 from evertoken.secret import Secret
 from evertoken.sessions.model import Caller
 from evertoken.sessions.service import SignedInUser
@@ -55,7 +51,7 @@ class Plan:
 
     Args:
         folder: Where its database and its log go.
-        kind: `tokens` is evertoken itself; `guarded` is an application behind the guard.
+        kind: `tokens` is evertoken itself; for `bench.guards_server` it is the framework.
         core: The core to stay on; None for any.
         sessions: How many sessions to begin beforehand.
         users: How many users have a password that costs what the settings' defaults cost.
@@ -167,49 +163,16 @@ def _synchronous(path: Path) -> int:
         connection.close()
 
 
-async def _guarded(plan: Plan, listener: socket.socket) -> tuple[Any, Settings, Ready]:
-    """
-    One small Starlette application three times: unguarded, and behind a guard of each algorithm.
-
-    `/forget` empties the guards' memories, so that the next sight of a token is its first.
-    """
-    apps: dict[str, Any] = {"/plain": _application("/plain", ())}
-    tokens: dict[str, list[str]] = {}
-    forgets: list[Callable[[], None]] = []
-    settings = settings_of(plan, listener.getsockname()[1])
-    for algorithm in (Algorithm.ES256, Algorithm.HS256):
-        server = build(settings_of(dataclasses.replace(plan, algorithm=algorithm.value), settings.port))
-        await server.start()
-        tokens[algorithm.value] = [access for _, access in await begin_all(server, plan.access_tokens)]
-        apps[f"/{algorithm.value}"] = _application(f"/{algorithm}", (Middleware(GuardMiddleware, guard=server.guard),))
-        forgets.append(server.guard.forget)
-
-    async def forget(_request: Request) -> Response:
-        for each in forgets:
-            each()
-        return Response(status_code=204, headers={"content-length": "0"})
-
-    apps["/forget"] = Starlette(routes=[Route("/forget", forget)])
-
-    async def dispatch(scope: Any, receive: Any, send: Any) -> None:
-        await apps[scope.get("path", "/plain")](scope, receive, send)
-
-    return dispatch, settings, Ready(settings.port, access_tokens=tokens)
-
-
-def _application(path: str, middleware: Iterable[Middleware]) -> Starlette:
-    async def hello(_request: Request) -> Response:
-        return JSONResponse({"hello": "world"})
-
-    return Starlette(routes=[Route(path, hello)], middleware=list(middleware))
-
-
 async def main(plan: Plan) -> None:
     """Start, tell, serve until standard input ends."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    make = _tokens if plan.kind == "tokens" else _guarded
-    app, settings, ready = await make(plan, listener)
-    server = uvicorn.Server(uvicorn_config(app, settings))
+    app, settings, ready = await _tokens(plan, listener)
+    await serve(uvicorn_config(app, settings), ready, listener)
+
+
+async def serve(config: uvicorn.Config, ready: Ready, listener: socket.socket) -> None:
+    """Serve, say so when it is ready, and stop when standard input ends."""
+    server = uvicorn.Server(config)
     threading.Thread(target=_stop_with_our_parent, args=(server,), daemon=True).start()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not serving.done():

@@ -1,0 +1,157 @@
+"""
+The servers whose revocations are measured: `python -m bench.revocation_servers PLAN`.
+
+A worker is evertoken with a route beside it that its own guard guards; workers share a store. The guard elsewhere is an
+application that knows the issuer's address and a client credential.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from bench.effort import pin
+from bench.serve import _stop_with_our_parent as stop_with_our_parent
+from bench.serve import begin_all
+from evertoken.accounts.clients import new_client
+from evertoken.assembly import build
+from evertoken.edge import logs
+from evertoken.edge.serving import uvicorn_config
+from evertoken.edge.settings import Settings
+from evertoken.guards import Guard
+from evertoken.guards.asgi import GuardMiddleware
+
+_ROOT = Path(__file__).resolve().parent.parent
+GUARDED: Final = "/guarded"
+CLIENT: Final = "bench-guard"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """
+    What to start.
+
+    Args:
+        issuer: The address that the guard elsewhere knows: that of the pipe before the first worker.
+        sessions: How many to begin; 0 for every worker but the first.
+        secret: The client's, for the guard elsewhere; a worker has none.
+    """
+
+    folder: str
+    issuer: str
+    core: int
+    sessions: int = 0
+    secret: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a server says when it is ready."""
+
+    port: int
+    pairs: list[list[str]] = field(default_factory=list)
+    secret: str = ""
+
+
+async def _hello(_request: Request) -> Response:
+    return JSONResponse({"hello": "world"})
+
+
+def _behind(guard: Any) -> Any:
+    return GuardMiddleware(Starlette(routes=[Route(GUARDED, _hello)]), guard)
+
+
+async def _worker(plan: Plan, settings: Settings) -> tuple[Any, Ready]:
+    """evertoken, and beside it a route that its own guard guards."""
+    server = build(settings)
+    await server.start()
+    guarded = _behind(server.guard)
+    ready = Ready(settings.port)
+    if plan.sessions:
+        pairs = [list(pair) for pair in await begin_all(server, plan.sessions)]
+        client, secret = new_client(CLIENT, now_ms=server.services.clock())
+        await server.store.add_client(client)
+        ready = Ready(settings.port, pairs, secret.reveal())
+
+    async def dispatch(scope: Any, receive: Any, send: Any) -> None:
+        await (guarded if scope.get("path") == GUARDED else server.app)(scope, receive, send)
+
+    return dispatch, ready
+
+
+async def _elsewhere(plan: Plan, settings: Settings) -> tuple[Any, Ready]:
+    guard = Guard(plan.issuer, plan.issuer, client_id=CLIENT, client_secret=plan.secret)
+    await asyncio.to_thread(guard.start)
+    return _behind(guard), Ready(settings.port)
+
+
+async def main(plan: Plan) -> None:
+    """Start, tell, serve until standard input ends."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    settings = Settings(
+        port=listener.getsockname()[1],
+        issuer=plan.issuer,
+        store=str(Path(plan.folder) / "revocation.db"),
+        overlap=timedelta(0),
+    )
+    app, ready = await (_elsewhere if plan.secret else _worker)(plan, settings)
+    server = uvicorn.Server(uvicorn_config(app, settings))
+    threading.Thread(target=stop_with_our_parent, args=(server,), daemon=True).start()
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.01)
+    if server.started:
+        print(json.dumps(dataclasses.asdict(ready)), flush=True)
+    await serving
+
+
+@contextlib.contextmanager
+def running(plan: Plan, name: str) -> Iterator[Ready]:
+    log = Path(plan.folder) / f"{name}.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench.revocation_servers", json.dumps(dataclasses.asdict(plan))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=_ROOT,
+        )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the server did not start:\n{log.read_text()[-4000:]}")
+        yield Ready(**json.loads(line))
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+if __name__ == "__main__":
+    the_plan = Plan(**json.loads(sys.argv[1]))
+    pin(the_plan.core)
+    logs.configure(level="warning", as_json=False)
+    uvloop.run(main(the_plan))
