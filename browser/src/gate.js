@@ -121,9 +121,10 @@ export class Gate {
    * Look into the store, where another tab may have written; and renew a token that ends soon, if that is asked.
    * @param {boolean} renews
    * @returns {Promise<?Record>} what stands there
+   * @throws {SessionError} what stands there is damaged, and says nothing of an end
    */
   async look(renews) {
-    const [, stored] = await this.read(true);
+    const [, stored] = await this.read();
     if (this.own.is_signed_in && !this.flight) {
       const judged = judgeStored(stored, this.own, now().wall);
       if (judged) this.tookOver(judged);

@@ -87,6 +87,15 @@ test("a document that somebody has damaged keeps nobody from signing in", { skip
   }
 });
 
+test("a document that is damaged while a page uses its session does not sign it out", { skip }, async (t) => {
+  const { signedIn } = await stage(t);
+  const [tab] = await signedIn();
+  await write(tab, "{");
+  await tab.evaluate(() => dispatchEvent(new Event("pageshow")));
+  assert.equal((await ask(tab, "/x")).status, 200);
+  assert.deepEqual(await signedOutEvents(tab), []);
+});
+
 test("what another program keeps under the same name is not overwritten", { skip }, async (t) => {
   const { tab: open } = await stage(t);
   const tab = await open();
