@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bench.serve import Plan, Ready
 
@@ -41,7 +42,13 @@ class ServerProcess:
 @contextlib.contextmanager
 def running(plan: Plan, module: str = "bench.serve") -> Iterator[ServerProcess]:
     """Start a server, which is that module as a program; it is gone at the end, whatever happens."""
-    log = Path(plan.folder) / f"{plan.kind}-{plan.algorithm}.log"
+    with program(module, plan, Path(plan.folder) / f"{plan.kind}-{plan.algorithm}.log") as (process, told):
+        yield ServerProcess(process, Ready(**told))
+
+
+@contextlib.contextmanager
+def program(module: str, plan: Any, log: Path) -> Iterator[tuple["subprocess.Popen[str]", dict[str, Any]]]:
+    """Start a module as a program that is given a plan, a dataclass, and says a line of JSON when it is ready."""
     with log.open("w") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", module, json.dumps(dataclasses.asdict(plan))],
@@ -57,7 +64,7 @@ def running(plan: Plan, module: str = "bench.serve") -> Iterator[ServerProcess]:
         line = process.stdout.readline()
         if not line:
             raise RuntimeError(f"the server did not start:\n{log.read_text()[-4000:]}")
-        yield ServerProcess(process, Ready(**json.loads(line)))
+        yield process, json.loads(line)
     finally:
         process.stdin.close()
         try:

@@ -7,19 +7,15 @@ application that knows the issuer's address and a client credential.
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 import socket
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import uvicorn
 import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -27,8 +23,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bench.effort import pin
-from bench.serve import _stop_with_our_parent as stop_with_our_parent
-from bench.serve import begin_all
+from bench.processes import program
+from bench.serve import begin_all, serve
 from evertoken.accounts.clients import new_client
 from evertoken.assembly import build
 from evertoken.edge import logs
@@ -37,7 +33,6 @@ from evertoken.edge.settings import Settings
 from evertoken.guards import Guard
 from evertoken.guards.asgi import GuardMiddleware
 
-_ROOT = Path(__file__).resolve().parent.parent
 GUARDED: Final = "/guarded"
 CLIENT: Final = "bench-guard"
 
@@ -111,43 +106,13 @@ async def main(plan: Plan) -> None:
         overlap=timedelta(0),
     )
     app, ready = await (_elsewhere if plan.secret else _worker)(plan, settings)
-    server = uvicorn.Server(uvicorn_config(app, settings))
-    threading.Thread(target=stop_with_our_parent, args=(server,), daemon=True).start()
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.01)
-    if server.started:
-        print(json.dumps(dataclasses.asdict(ready)), flush=True)
-    await serving
+    await serve(uvicorn_config(app, settings), ready, listener)
 
 
 @contextlib.contextmanager
 def running(plan: Plan, name: str) -> Iterator[Ready]:
-    log = Path(plan.folder) / f"{name}.log"
-    with log.open("w") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bench.revocation_servers", json.dumps(dataclasses.asdict(plan))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            cwd=_ROOT,
-        )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the server did not start:\n{log.read_text()[-4000:]}")
-        yield Ready(**json.loads(line))
-    finally:
-        process.stdin.close()
-        try:
-            process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
+    with program("bench.revocation_servers", plan, Path(plan.folder) / f"{name}.log") as (_, told):
+        yield Ready(**told)
 
 
 if __name__ == "__main__":

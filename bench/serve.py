@@ -170,7 +170,7 @@ async def main(plan: Plan) -> None:
     await serve(uvicorn_config(app, settings), ready, listener)
 
 
-async def serve(config: uvicorn.Config, ready: Ready, listener: socket.socket) -> None:
+async def serve(config: uvicorn.Config, ready: Any, listener: socket.socket) -> None:
     """Serve, say so when it is ready, and stop when standard input ends."""
     server = uvicorn.Server(config)
     threading.Thread(target=_stop_with_our_parent, args=(server,), daemon=True).start()

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ FAULTS: dict[str, Callable[[Request], Answer | Hangup]] = {
 }
 
 
-class FailingVerify:
+class FailingVerify(ABC):
     """A subclass says which proxy."""
 
     hasty: ClassVar[Mapping[str, str]]
@@ -35,11 +36,11 @@ class FailingVerify:
     answers_unavailable: ClassVar[bool]
     """Whether every fault becomes the problem `unavailable`; else the fault's own answer is passed on."""
 
+    @abstractmethod
     def start(
         self, folder: Path, front: int, evertoken: int, upstream: int, **more: str
     ) -> AbstractContextManager[str]:
         """Start the proxy, with these ports and replacements."""
-        raise NotImplementedError
 
     @contextmanager
     def _behind(self, folder: Path, evertoken: int, **more: str) -> Iterator[tuple[str, Upstream]]:

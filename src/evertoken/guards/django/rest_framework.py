@@ -104,10 +104,14 @@ class _HasRights(BasePermission):  # type: ignore[misc]
 
     code = _RIGHTS
     message = problems.rights_missing(()).detail
+    scopes: ClassVar[tuple[str, ...] | None] = ()
+    roles: ClassVar[tuple[str, ...] | None] = ()
+    """None: the view says them."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Whether the request came with an access token that holds the rights."""
-        scopes, roles = self.demanded(view)
+        scopes = _names(view, "required_scopes") if self.scopes is None else self.scopes
+        roles = _names(view, "required_roles") if self.roles is None else self.roles
         claims = request.auth
         if not isinstance(claims, AccessTokenClaims):
             return False
@@ -118,10 +122,6 @@ class _HasRights(BasePermission):  # type: ignore[misc]
             return False
         return True
 
-    def demanded(self, view: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The scopes and roles that this view demands."""
-        raise NotImplementedError
-
 
 class HasScope(_HasRights):
     """
@@ -130,16 +130,12 @@ class HasScope(_HasRights):
     Without any it demands an access token.
     """
 
-    scopes: ClassVar[tuple[str, ...] | None] = None
+    scopes = None
 
     @classmethod
     def all_of(cls, *scopes: str) -> Any:  # a type checker without stubs would refuse `&` and `~`
         """A permission class that demands every one of these."""
         return type(cls.__name__, (cls,), {"scopes": scopes})
-
-    def demanded(self, view: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Those given, else the view's."""
-        return _names(view, "required_scopes") if self.scopes is None else self.scopes, ()
 
 
 class HasRole(_HasRights):
@@ -149,16 +145,12 @@ class HasRole(_HasRights):
     Without any it demands an access token.
     """
 
-    roles: ClassVar[tuple[str, ...] | None] = None
+    roles = None
 
     @classmethod
     def any_of(cls, *roles: str) -> Any:  # as above
         """A permission class that demands one of these."""
         return type(cls.__name__, (cls,), {"roles": roles})
-
-    def demanded(self, view: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Those given, else the view's."""
-        return (), _names(view, "required_roles") if self.roles is None else self.roles
 
 
 def _names(view: Any, attribute: str) -> tuple[str, ...]:
