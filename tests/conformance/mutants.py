@@ -70,9 +70,13 @@ MUTANTS: Final = (
     Mutant(
         "a second refusal always blames the current token",
         (
-            ("            if is_current:\n", "            if True:\n"),
+            ("            if is_current and self._is_fetched:\n", "            if True:\n"),
             ("(generation, now.monotonic +", "(self._generation, now.monotonic +"),
         ),
+    ),
+    Mutant(
+        "a token found in the store counts as a renewal that did not help",
+        (("            if is_current and self._is_fetched:\n", "            if is_current:\n"),),
     ),
     Mutant(
         "two refreshes at a time",

@@ -77,6 +77,7 @@ class Refresher:
         self._failures = 0
         self._resting_until: float | None = None
         self._refused = 0
+        self._is_fetched = False
         self._unhelpful: tuple[int, float] = (0, 0.0)
 
     def before_sending(self, now: Moment, *, is_repeatable: bool = True) -> Decision:
@@ -120,8 +121,9 @@ class Refresher:
             self._refused = generation
             return _WAIT if self.is_flying else Decision(Step.END_AND_WAIT, reason=over)
         if was_sent_again:
-            if is_current:
-                # Renewing it did not help, so it is not the token's age: an audience, a role, a broken guard.
+            if is_current and self._is_fetched:
+                # Renewing it did not help, so it is not the token's age: an audience, a role, a broken guard. One that
+                # was found in the store has not been renewed by this process; its next refusal renews it.
                 self._unhelpful = (generation, now.monotonic + UNHELPFUL_SECONDS)
             return _PASS
         if not is_current:
@@ -182,6 +184,7 @@ class Refresher:
         match outcome:
             case Renewed():
                 self._generation += 1
+                self._is_fetched = outcome.is_fetched
                 self.holding = taken(
                     generation=self._generation,
                     access_token=outcome.access_token,
