@@ -62,7 +62,7 @@ def request(method: str, path: str, *headers: tuple[str, str | bytes], body: str
 
 
 @contextmanager
-def connected(url: str, *, timeout: float = 8) -> Iterator[socket.socket]:
+def connected(url: str, *, timeout: float = 30) -> Iterator[socket.socket]:
     """A connection to the server of this URL."""
     parts = urlsplit(url)
     with socket.create_connection(("127.0.0.1", parts.port or 80), timeout=timeout) as connection:

@@ -30,6 +30,8 @@ from tests.support.clock import MovingClock
 from tests.support.server import PASSWORD, LiveServer, live_server
 
 LOGIN: Final = json.dumps({"username": "ada", "password": PASSWORD})
+TOO_LONG_SECONDS: Final = protocol.REQUEST_MUST_ARRIVE_WITHIN_SECONDS - 1
+"""Where a quarter of a second is set, a busy machine may be late; so late only a server that does not heed it."""
 CHUNKED: Final = (
     b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
 )
@@ -57,7 +59,7 @@ def trickle(live: LiveServer, start: bytes, drop: bytes, *, every_seconds: float
         connection.sendall(start)
         connection.settimeout(every_seconds)
         said = b""
-        while time.monotonic() - began < 5:
+        while time.monotonic() - began < TOO_LONG_SECONDS:
             try:
                 received = connection.recv(65536)
             except TimeoutError:
@@ -91,7 +93,7 @@ def test_a_request_that_trickles_in_is_cut_off(impatient: LiveServer, start: byt
     said, seconds = trickle(impatient, start.replace(b"Content-Length: 0\r\n", b""), drop)
     assert said.split(b" ")[1] in {b"408", b"400"}, said
     assert b"application/problem+json" in said
-    assert seconds < 2
+    assert seconds < TOO_LONG_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,7 @@ def test_a_connection_that_asks_for_nothing_is_closed(impatient: LiveServer, sta
     """Attack 79: silence is no request, and neither are empty lines, before the first request or after one."""
     said, seconds = trickle(impatient, start, drop)
     assert said.count(b"HTTP/1.1") == start.count(b"GET")
-    assert seconds < 2
+    assert seconds < TOO_LONG_SECONDS
 
 
 def test_hundreds_of_idle_connections_keep_nobody_waiting(impatient: LiveServer) -> None:
@@ -111,7 +113,7 @@ def test_hundreds_of_idle_connections_keep_nobody_waiting(impatient: LiveServer)
         idle = [stack.enter_context(connected(impatient.url)) for _ in range(300)]
         began = time.monotonic()
         assert get(impatient.url, "/healthz").status == 200
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < TOO_LONG_SECONDS
         assert {connection.recv(1) for connection in idle} == {b""}
 
 
@@ -132,7 +134,7 @@ def test_endless_headers_chunks_and_trailers_are_bounded(live: LiveServer, start
     began = time.monotonic()
     answer = sent_or_hung_up(live.url, start + endless * (100_000 // len(endless)))
     assert answer is None or (answer.status, answer.code) in {(431, "too_large"), (400, "invalid_request")}
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < protocol.REQUEST_MUST_ARRIVE_WITHIN_SECONDS
     assert get(live.url, "/healthz").status == 200
 
 

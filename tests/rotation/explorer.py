@@ -20,6 +20,12 @@ from .story import Story
 LIMIT: Final = 5_000_000
 """A world with more states than this is taken for one without bounds."""
 
+REMEMBERED: Final = 500_000
+"""
+How many raw states are known by their numbers before that memory is emptied: two in three steps lead to one that was
+there lately, and its canonical form costs more than everything else.
+"""
+
 
 @dataclass
 class Findings:
@@ -70,6 +76,7 @@ class Explorer:
         self._edges = Edges() if walk.world.thief is not None else None
         self._seen: dict[State, int] = {start: 0}
         self._states: list[State] = [start]
+        self._known: dict[State, int] = {}
         self._came_from = array("l", [-1])
         self._findings = Findings()
 
@@ -96,7 +103,7 @@ class Explorer:
         return findings
 
     def _expand(self, index: int) -> None:
-        seen, states, findings, edges = self._seen, self._states, self._findings, self._edges
+        states, known, findings, edges = self._states, self._known, self._findings, self._edges
         for event, raw, broken in self._walk.steps(states[index]):
             findings.steps += 1
             if event[2]:
@@ -106,17 +113,27 @@ class Explorer:
                 story.last(states[index], event)
                 findings.broken, findings.story = broken, story.lines
                 return
-            state, _names = self._walk.canonical(raw)
-            number = seen.setdefault(state, len(states))
-            if number == len(states):
-                states.append(state)
-                self._came_from.append(index)
+            number = known.get(raw, -1)
+            if number < 0:
+                number = self._number(raw, index)
+                known[raw] = number
             if edges is not None:
                 edges.add(number, event)
         if edges is not None:
             edges.close()
+        if len(known) > REMEMBERED:
+            known.clear()
         if len(states) > LIMIT:
             raise RuntimeError(f"more than {LIMIT:,} states: this world has no bounds")
+
+    def _number(self, raw: State, came_from: int) -> int:
+        """Give the number of the canonical form of a state; the next one if it was never seen."""
+        state, _names = self._walk.canonical(raw)
+        number = self._seen.setdefault(state, len(self._states))
+        if number == len(self._states):
+            self._states.append(state)
+            self._came_from.append(came_from)
+        return number
 
     def _look_for_rounds(self, edges: Edges) -> None:
         hops = edges.endless()

@@ -67,7 +67,7 @@ class Forging(Standing):
         for token in FORGERIES[attack](stand.live):
             began = time.monotonic()
             refused(stand.show(token))
-            assert time.monotonic() - began < 5  # a guard elsewhere may have fetched the keys once more
+            assert time.monotonic() - began < 10  # a guard elsewhere may have fetched the keys once more
         assert stand.stage.reached == before
 
     def test_only_a_token_that_was_good_once_is_called_expired(self, stand: Stand) -> None:
@@ -126,7 +126,7 @@ class Forging(Standing):
         began = time.monotonic()
         answer = sent_or_hung_up(stand.url, request("GET", "/guarded", bearer("A" * size)))
         assert answer is None or answer.status in statuses
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10
         if size == 9_000:
             assert answer is not None
             refused(answer)
