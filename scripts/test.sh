@@ -6,9 +6,22 @@ set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 PATH=$root/.venv/bin:$PATH:/usr/sbin # where Debian puts nginx
+
+# Some images forbid bytecode. Here hundreds of Python programs are started, and compiling costs each of them more than
+# everything else it does at its start; beside the sources nothing is written.
+if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then
+  unset PYTHONDONTWRITEBYTECODE
+  export PYTHONPYCACHEPREFIX=${PYTHONPYCACHEPREFIX:-$root/.pytest_cache/bytecode}
+fi
+
 rows=()
 notes=()
 failed=0
+beside_name=
+beside_group=
+
+# An interrupted run leaves nothing running; common.sh would only remove the folder.
+trap '[ -z "$beside_group" ] || kill -- "-$beside_group" 2>/dev/null; rm -rf "$scratch"' EXIT
 
 record() {
   rows+=("$(printf '%-22s %-8s %5s s' "$1" "$2" "$3")")
@@ -25,6 +38,35 @@ check() {
     printf '\n--- %s\n' "$name"
     cat "$scratch/check"
     record "$name" FAILED $((SECONDS - started))
+  fi
+}
+
+# beside NAME COMMAND...: as check, but the next checks do not wait for it; `joined` does.
+beside() {
+  local started=$SECONDS
+  beside_name=$1
+  shift
+  set -m # a process group of its own; and a background process would be deaf to SIGINT without it
+  (
+    "$@" >"$scratch/beside" 2>&1 </dev/null
+    printf '%s %s\n' "$?" $((SECONDS - started)) >"$scratch/beside.ended"
+  ) &
+  beside_group=$!
+  set +m
+}
+
+joined() {
+  local status=1 seconds=0
+  [ -n "$beside_group" ] || return
+  wait "$beside_group"
+  beside_group=
+  [ ! -f "$scratch/beside.ended" ] || read -r status seconds <"$scratch/beside.ended"
+  if [ "$status" -eq 0 ]; then
+    record "$beside_name" ok "$seconds"
+  else
+    printf '\n--- %s\n' "$beside_name"
+    cat "$scratch/beside"
+    record "$beside_name" FAILED "$seconds"
   fi
 }
 
@@ -59,18 +101,19 @@ check_npm() {
     missing "npm ci" "the tests with JavaScript programs are skipped; install Node 20 or newer, with npm"
     return
   fi
-  for folder in tests/oauth_clients tests/foreign_server examples/node_service browser; do
+  for folder in tests/oauth_clients tests/foreign_server examples/node_service examples/nest_pair browser; do
     check "npm ci ${folder#*/}" install_npm "$folder"
   done
 }
 
-# The browser client and the pages: their types, what needs no browser, and real tabs.
+# The browser client and the pages: their types, what needs no browser, and real tabs. Those wait more than they
+# compute, and so does pytest: side by side they take two cores about as long as the longer one alone.
 check_browser() {
   [ -d browser/node_modules ] || return
   check "tsc browser" npm --prefix browser run types
   check "node --test browser" npm --prefix browser test
   if command -v chromium >/dev/null; then
-    check "real tabs" npm --prefix browser run test:browsers
+    beside "real tabs" npm --prefix browser run test:browsers
   fi
 }
 
@@ -87,9 +130,10 @@ install_niquests() {
 }
 
 # On every core; starting the workers costs about a second. A file stays in one process, so that its fixtures are made
-# once and its tests keep their order. No more than 4 workers: a container sees all the cores of its host, whatever its
-# share. PYTEST_XDIST_AUTO_NUM_WORKERS=1 for one at a time.
-run_pytest() { pytest -n auto --maxprocesses 4 --dist loadfile </dev/null; }
+# once and its tests keep their order; files come in the order of tests/conftest.py, not those with most tests first. No
+# more than 4 workers: a container sees all the cores of its host, whatever its share. PYTEST_XDIST_AUTO_NUM_WORKERS=1
+# for one at a time.
+run_pytest() { pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder </dev/null; }
 
 check_pytest() {
   local started=$SECONDS status
@@ -117,14 +161,16 @@ check lint-imports lint-imports
 if [ "${1:-}" != lint ]; then
   check_program strace strace "the tests that watch system calls"
   check_program redis-server redis-server "the tests of the token store in Redis"
+  check_program pg_ctlcluster postgresql "the tests of the PostgreSQL store"
   check_program nginx nginx "the tests of nginx's configuration"
   check_program caddy caddy "the tests of Caddy's configuration"
   check_program chromium chromium "the tests in real tabs"
   check_program firefox-esr firefox-esr "the tests in Firefox"
   check_npm
-  check_browser
   check "venv for niquests" install_niquests
+  check_browser
   check_pytest
+  joined
 fi
 
 printf '\n'
