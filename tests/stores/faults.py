@@ -14,7 +14,7 @@ import pytest
 
 from evertoken.errors import StoreUnavailable
 from evertoken.sessions.rotation import Outcome, Reason
-from evertoken.stores.sqlite.connection import migrations
+from evertoken.stores.sqlite.naming import migrations
 from evertoken.stores.sqlite.store import SqliteStore
 from evertoken.tokens.refresh_token import RefreshToken
 from tests.needs import need

@@ -1,6 +1,7 @@
 """The way into an SQLite database around the store."""
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,14 +12,21 @@ from tests.stores.compliance.bench import ACCESS_LIFETIME_MS, POLICY, Bench
 from tests.support.clock import MovingClock
 
 _TABLES = ("users", "sessions", "revocations", "events", "signing_keys", "clients", "throttle", "adoptions")
+_TABLE = re.compile(rf"\b(?:{'|'.join(_TABLES)})\b")
 
 
 class SqliteBench(Bench):
-    """A database file in a folder of the test's own."""
+    """
+    A database file in a folder of the test's own.
 
-    def __init__(self, path: Path, clock: MovingClock) -> None:
+    Args:
+        prefix: What our tables' names begin with.
+    """
+
+    def __init__(self, path: Path, clock: MovingClock, *, prefix: str = "") -> None:
         super().__init__(clock)
         self.path = path
+        self.prefix = prefix
         self._opened: list[SqliteStore] = []
 
     def open(
@@ -30,6 +38,7 @@ class SqliteBench(Bench):
             policy=policy,
             access_lifetime_ms=ACCESS_LIFETIME_MS,
             sessions_per_user=sessions_per_user,
+            table_prefix=self.prefix,
             users_elsewhere=users_elsewhere,
         )
         self._opened.append(store)
@@ -49,14 +58,18 @@ class SqliteBench(Bench):
     async def put_rows(self, rows: Mapping[bytes, Row]) -> None:
         with self.connection() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO users (id, username, username_key, created_at_ms) VALUES ('u', 'U', 'u', 0)"
+                self.named(
+                    "INSERT OR IGNORE INTO users (id, username, username_key, created_at_ms) VALUES ('u', 'U', 'u', 0)"
+                )
             )
             connection.executemany(
-                "INSERT OR REPLACE INTO sessions (id, user_id, username, user_epoch, client_id, delivery, tag,"
-                " previous, generation, advanced_at_ms, idle_expires_at_ms, max_expires_at_ms, secret_id,"
-                " created_at_ms, created_address, created_device, refreshed_at_ms, refreshed_address, refreshed_device,"
-                " revoked_at_ms, revoked_reason)"
-                " VALUES (?, 'u', 'U', 0, 'web', 1, ?, ?, ?, ?, ?, ?, x'', 0, '', '', 0, '', '', ?, ?)",
+                self.named(
+                    "INSERT OR REPLACE INTO sessions (id, user_id, username, user_epoch, client_id, delivery, tag,"
+                    " previous, generation, advanced_at_ms, idle_expires_at_ms, max_expires_at_ms, secret_id,"
+                    " created_at_ms, created_address, created_device, refreshed_at_ms, refreshed_address,"
+                    " refreshed_device, revoked_at_ms, revoked_reason)"
+                    " VALUES (?, 'u', 'U', 0, 'web', 1, ?, ?, ?, ?, ?, ?, x'', 0, '', '', 0, '', '', ?, ?)"
+                ),
                 [(session_id, *_columns(row)) for session_id, row in rows.items()],
             )
 
@@ -64,14 +77,22 @@ class SqliteBench(Bench):
         wanted = set(session_ids)
         with self.connection() as connection:
             found = connection.execute(
-                "SELECT id, tag, previous, generation, advanced_at_ms, idle_expires_at_ms, max_expires_at_ms,"
-                " revoked_reason FROM sessions"
+                self.named(
+                    "SELECT id, tag, previous, generation, advanced_at_ms, idle_expires_at_ms, max_expires_at_ms,"
+                    " revoked_reason FROM sessions"
+                )
             ).fetchall()
         return {session_id: _row(*columns) for session_id, *columns in found if session_id in wanted}
 
     async def count_rows(self) -> int:
         with self.connection() as connection:
-            return sum(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in _TABLES)
+            return sum(
+                connection.execute(f"SELECT count(*) FROM {self.prefix}{table}").fetchone()[0] for table in _TABLES
+            )
+
+    def named(self, sql: str) -> str:
+        """A statement over our tables, under the names that they have in this file."""
+        return _TABLE.sub(lambda found: self.prefix + found[0], sql)
 
 
 def _columns(row: Row) -> tuple[object, ...]:

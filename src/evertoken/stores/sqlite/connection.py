@@ -1,30 +1,26 @@
 """Opening the database file: pragmas, migrations, and telling our file from another's."""
 
 import contextlib
-import functools
+import logging
 import os
 import sqlite3
-from importlib import resources
 from pathlib import Path
 
 from evertoken.errors import ConfigurationError, StoreUnavailable
+from evertoken.stores.sqlite.naming import connecting, keep_to_own_tables, migrations, version_table
+
+_log = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x45565254  # "EVRT", in the file's header, so that `file` and we can tell whose it is
 LOCK_WAIT_SECONDS = 5.0
 
 
-@functools.cache
-def migrations() -> tuple[str, ...]:
-    """The scripts in order; a database at version n has run the first n."""
-    folder = resources.files("evertoken.stores.sqlite").joinpath("migrations")
-    return tuple(entry.read_text("utf-8") for entry in sorted(folder.iterdir(), key=lambda e: e.name))
-
-
-def prepare(path: Path, *, may_create: bool = True) -> None:
+def prepare(path: Path, *, prefix: str = "", may_create: bool = True) -> None:
     """
-    Create the database if there is none, and bring it to this version's schema.
+    Create the database if there is none, and bring our tables to this version's schema.
 
     Args:
+        prefix: What our tables' names begin with in a file of the host application's; empty for a file of our own.
         may_create: False where a database must be there already.
 
     Raises:
@@ -35,23 +31,62 @@ def prepare(path: Path, *, may_create: bool = True) -> None:
         raise ConfigurationError("store", f"{path} is gone; put it back and start again")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Created by us with its mode, for SQLite would create it readable by everybody.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        with contextlib.closing(_connect(path)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            _migrate(connection, path)
+        _create(path)
+        with contextlib.closing(_connect(path, prefix)) as connection:
+            _refuse_the_wrong_file(connection, path, prefix)
+            _turn_to_wal(connection, path, is_shared=bool(prefix))
+            if prefix:
+                keep_to_own_tables(connection, prefix)
+            _migrate(connection, path, prefix)
     except (OSError, sqlite3.Error) as error:
         raise ConfigurationError("store", f"cannot use {path} as the database: {error}") from error
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _create(path: Path) -> None:
+    """Make the file if there is none, by us with its mode, for SQLite would create it readable by everybody."""
+    # Not opened where it is there: closing it again would drop the locks that this process, the host application's
+    # part of it perhaps, holds on it through SQLite.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _refuse_the_wrong_file(connection: sqlite3.Connection, path: Path, prefix: str) -> None:
+    """Before anything is written: a host's file without a prefix, and a file of our own with one."""
+    connection.execute("BEGIN")  # another worker may be making our tables at this moment
+    is_own = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    connection.execute("ROLLBACK")
+    if prefix and is_own:
+        raise ConfigurationError(
+            "table_prefix", f"{path} is a database of evertoken's own, whose tables have none; leave it empty"
+        )
+    if not prefix and not is_own and not is_empty:
+        raise ConfigurationError(
+            "store",
+            f"{path} is the database of another program; choose another file, or set table_prefix to share it",
+        )
+
+
+def _turn_to_wal(connection: sqlite3.Connection, path: Path, *, is_shared: bool) -> None:
+    """The journal mode stands in the file and holds for whoever uses it, so a host is told where it was another."""
+    before = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    after = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if after != "wal":
+        raise ConfigurationError("store", f"{path} cannot be put into WAL mode: it stays {after}")
+    if is_shared and before != after:
+        _log.warning("%s was in journal mode %s and is in WAL mode from now on, for every program", path, before)
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, prefix: str) -> None:
     scripts = migrations()
     connection.execute("BEGIN IMMEDIATE")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    owner = connection.execute("PRAGMA application_id").fetchone()[0]
-    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-    if owner != APPLICATION_ID and not is_empty:
-        raise ConfigurationError("store", f"{path} is the database of another program; choose another file")
+    if prefix:
+        table = version_table(prefix)
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (version INTEGER NOT NULL) STRICT")
+        found = connection.execute(f"SELECT version FROM {table}").fetchone()
+        version = 0 if found is None else found[0]
+    else:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(scripts):
         raise ConfigurationError(
             "store", f"{path} was written by a newer evertoken (schema {version}, this one knows {len(scripts)})"
@@ -59,8 +94,12 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     for script in scripts[version:]:
         for statement in filter(None, map(str.strip, _statements(script))):
             connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {len(scripts)}")
+    if prefix:
+        connection.execute(f"DELETE FROM {version_table(prefix)}")
+        connection.execute(f"INSERT INTO {version_table(prefix)} (version) VALUES (?)", (len(scripts),))
+    else:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(scripts)}")
     connection.execute("COMMIT")
 
 
@@ -75,7 +114,7 @@ def _statements(script: str) -> list[str]:
     return [*statements, pending] if pending.strip() else statements
 
 
-def open_for_writing(path: Path) -> sqlite3.Connection:
+def open_for_writing(path: Path, prefix: str = "") -> sqlite3.Connection:
     """
     A connection whose commits are on the disk when they return.
 
@@ -85,6 +124,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     """
     return _open(
         path,
+        prefix,
         # WAL with FULL: the log is synced at every commit (NORMAL would lose acknowledged commits at a power cut).
         "PRAGMA synchronous = FULL",
         "PRAGMA journal_size_limit = 67108864",
@@ -92,24 +132,26 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     )
 
 
-def open_for_reading(path: Path) -> sqlite3.Connection:
+def open_for_reading(path: Path, prefix: str = "") -> sqlite3.Connection:
     """
     A connection that cannot write.
 
     Raises:
         StoreUnavailable: as for writing.
     """
-    return _open(path, "PRAGMA query_only = ON")
+    return _open(path, prefix, "PRAGMA query_only = ON")
 
 
-def _open(path: Path, *pragmas: str) -> sqlite3.Connection:
+def _open(path: Path, prefix: str, *pragmas: str) -> sqlite3.Connection:
     if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         # SQLite would open it for reading, and make a log beside it that may not be written either, ever.
         raise StoreUnavailable("the database file may not be written")
     connection: sqlite3.Connection | None = None
     try:
-        connection = _connect(path)
-        _check_ours(connection)
+        connection = _connect(path, prefix)
+        _check_ours(connection, prefix)
+        if prefix:
+            keep_to_own_tables(connection, prefix)
         connection.execute("PRAGMA journal_mode = WAL")  # a restored backup may have another (VACUUM INTO sees to it)
         for pragma in pragmas:
             connection.execute(pragma)
@@ -121,21 +163,27 @@ def _open(path: Path, *pragmas: str) -> sqlite3.Connection:
     return connection
 
 
-def rewrite_version(connection: sqlite3.Connection) -> None:
+def rewrite_version(connection: sqlite3.Connection, prefix: str = "") -> None:
     """Write the schema version that is there: proof that the disk takes a write, which the lock alone is not."""
+    if prefix:
+        connection.execute(f"UPDATE {version_table(prefix)} SET version = version")
+        return
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     connection.execute(f"PRAGMA user_version = {version}")
 
 
-def _check_ours(connection: sqlite3.Connection) -> None:
+def _check_ours(connection: sqlite3.Connection, prefix: str) -> None:
     """Refuse what was put in place of the database while we ran; nothing is written to it, not even a log."""
-    owner = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if (owner, version) != (APPLICATION_ID, len(migrations())):
+    if prefix:
+        found = connection.execute(f"SELECT max(version) FROM {version_table(prefix)}").fetchone()[0]
+    else:
+        is_own = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+        found = connection.execute("PRAGMA user_version").fetchone()[0] if is_own else None
+    if found != len(migrations()):
         raise StoreUnavailable("the file is no database of this evertoken: restart to bring an older one up to date")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, prefix: str) -> sqlite3.Connection:
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
@@ -143,4 +191,5 @@ def _connect(path: Path) -> sqlite3.Connection:
         check_same_thread=False,
         timeout=LOCK_WAIT_SECONDS,
         cached_statements=256,
+        factory=connecting(prefix),
     )

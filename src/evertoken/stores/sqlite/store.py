@@ -40,6 +40,8 @@ class SqliteStore:
         policy: The durations rotation goes by.
         access_lifetime_ms: How long revocations must be remembered at least.
         sessions_per_user: Above this many live sessions the least recently used one ends at a sign-in.
+        table_prefix: What the names of our tables begin with, in a file that is the host application's; empty for a
+            file of our own.
         users_elsewhere: Users live in the host application's own table; epochs come with each request.
         may_create: Make the file if there is none. An empty database in place of a lost one signs everybody out.
 
@@ -55,17 +57,26 @@ class SqliteStore:
         policy: RotationPolicy,
         access_lifetime_ms: int,
         sessions_per_user: int = 100,
+        table_prefix: str = "",
         users_elsewhere: bool = False,
         may_create: bool = True,
     ) -> None:
-        prepare(path, may_create=may_create)
+        prepare(path, prefix=table_prefix, may_create=may_create)
         self.path = path
+        self._prefix = table_prefix
         self._policy = policy
         self._cap = sessions_per_user
         self._users_elsewhere = users_elsewhere
         self._sweeper = Sweeper(access_lifetime_ms=access_lifetime_ms)
-        self._writer = Worker(path, clock=clock, writes=True)
-        self._reader = Worker(path, clock=clock, writes=False)
+        self._writer = Worker(path, prefix=table_prefix, clock=clock, writes=True)
+        self._reader = Worker(path, prefix=table_prefix, clock=clock, writes=False)
+
+    async def start(self) -> None:
+        """Nothing is left to do: the file was looked at when this was made."""
+
+    async def stop(self) -> None:
+        """Finish what is queued and close the file."""
+        self.close()
 
     def close(self) -> None:
         """Finish what is queued and close the file."""
@@ -74,7 +85,7 @@ class SqliteStore:
 
     async def ping(self) -> None:
         """Commit a write that changes nothing: raises StoreUnavailable when a sign-in could not be stored now."""
-        await self._writer.run(lambda connection, _: rewrite_version(connection))
+        await self._writer.run(lambda connection, _: rewrite_version(connection, self._prefix))
 
     # Sessions
 

@@ -7,6 +7,7 @@ waiting when a commit ends goes together into the next. If that commit fails, ev
 
 import asyncio
 import contextlib
+import functools
 import queue
 import sqlite3
 import threading
@@ -51,13 +52,16 @@ class Worker:
 
     Args:
         clock: The store's clock: SQLite lives in this machine, so it is this machine's.
+        prefix: What the names of our tables begin with.
         writes: Whether jobs run inside a durable write transaction; otherwise they read a snapshot.
     """
 
-    def __init__(self, path: Path, *, clock: Clock, writes: bool) -> None:
+    def __init__(self, path: Path, *, prefix: str, clock: Clock, writes: bool) -> None:
         self._clock = clock
         self._writes = writes
-        self._file = DatabaseFile(path, open_for_writing if writes else open_for_reading)
+        self._file = DatabaseFile(
+            path, functools.partial(open_for_writing if writes else open_for_reading, prefix=prefix)
+        )
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._loop, name=f"sqlite-{'write' if writes else 'read'}", daemon=True)
         self._started = False
