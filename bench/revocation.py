@@ -2,7 +2,7 @@
 From a sign-out's answer to the refusal of that session's access token, at the three distances, under load.
 
 The guard in the process that signed out, that of another worker on the same store, and a guard in another service. Then
-the same for the last one with the feed cut and restored.
+the same for the last one with the feed cut and restored; then a crowd of guards before one worker.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import revocation_crowd
 from bench.effort import Effort, cores
 from bench.load import Connection, Tally, close, connect, get, paced
 from bench.refreshing import again, refresh_request, refresh_with_newest
@@ -287,4 +288,5 @@ def _spread(seconds: Sequence[float]) -> str:
 
 async def run(folder: Path, effort: Effort) -> list[Section]:
     """Measure, and say what was found."""
-    return report(await measure(folder, effort))
+    sections = report(await measure(folder, effort))
+    return [*sections, revocation_crowd.report(await revocation_crowd.measure(folder, effort))]

@@ -8,6 +8,8 @@ application that knows the issuer's address and a client credential.
 import asyncio
 import contextlib
 import json
+import os
+import resource
 import socket
 import sys
 from collections.abc import Iterator
@@ -60,6 +62,7 @@ class Ready:
     """What a server says when it is ready."""
 
     port: int
+    pid: int = field(default_factory=os.getpid)
     pairs: list[list[str]] = field(default_factory=list)
     secret: str = ""
 
@@ -82,7 +85,7 @@ async def _worker(plan: Plan, settings: Settings) -> tuple[Any, Ready]:
         pairs = [list(pair) for pair in await begin_all(server, plan.sessions)]
         client, secret = new_client(CLIENT, now_ms=server.services.clock())
         await server.store.add_client(client)
-        ready = Ready(settings.port, pairs, secret.reveal())
+        ready = Ready(settings.port, pairs=pairs, secret=secret.reveal())
 
     async def dispatch(scope: Any, receive: Any, send: Any) -> None:
         await (guarded if scope.get("path") == GUARDED else server.app)(scope, receive, send)
@@ -98,7 +101,9 @@ async def _elsewhere(plan: Plan, settings: Settings) -> tuple[Any, Ready]:
 
 async def main(plan: Plan) -> None:
     """Start, tell, serve until standard input ends."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     settings = Settings(
         port=listener.getsockname()[1],
         issuer=plan.issuer,

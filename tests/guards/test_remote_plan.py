@@ -1,6 +1,8 @@
 """What a guard elsewhere decides, without a network: when to fetch, when to ask again, what an answer means."""
 
 import json
+import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from evertoken.guards.remote.plan import (
     DEFAULT_FRESH_SECONDS,
     LEAST_FRESH_SECONDS,
     LONGEST_BACK_OFF_SECONDS,
+    LONGEST_GONE_SECONDS,
     MOST_FRESH_SECONDS,
     FeedFailure,
     FeedTimes,
@@ -120,6 +123,37 @@ def test_failures_are_told_apart_by_who_can_mend_them() -> None:
     anew = times.after_failure(FeedFailure("cursor", is_cursor_refused=True), chance=1.0)
     assert (anew.wait, anew.cursor) == (0.0, None)
     assert anew.after_failure(FeedFailure("cursor", is_cursor_refused=True), chance=1.0).wait == 0.5
+
+
+@pytest.mark.parametrize("outage_seconds", [0.0, 0.5, 1.0, 2.0, 7.0, 60.0])
+def test_ten_thousand_guards_are_back_within_two_seconds_and_never_at_once(outage_seconds: float) -> None:
+    """All lost the feed at one moment: each asks within 2 s of its return, and no tenth of a second sees a sixth."""
+    chance = random.Random(5).random
+    came_at = []
+    for _ in range(10_000):
+        times, at = FeedTimes("7", 0.0), 0.0
+        while at == 0.0 or at < outage_seconds:
+            times = times.after_failure(FeedFailure("nobody listens", is_gone=True), chance=chance())
+            at += times.wait
+        came_at.append(at - outage_seconds)
+    assert max(came_at) <= LONGEST_GONE_SECONDS == 2.0
+    tenths = Counter(int(at * 10) for at in came_at)
+    assert max(tenths.values()) < 10_000 / 6
+
+
+def test_a_server_that_answers_failures_is_asked_less_often_than_one_that_is_not_there() -> None:
+    """An error of the issuer's own costs it work: those who get one come back after up to 5 s."""
+    waits = {}
+    for is_gone in (True, False):
+        times = FeedTimes("7", 0.0)
+        for _ in range(10):
+            times = times.after_failure(FeedFailure("x", is_gone=is_gone), chance=1.0)
+        waits[is_gone] = times.wait
+    assert waits == {True: 2.0, False: 5.0}
+    for status, gone in ((502, True), (504, True), (500, False), (503, False), (429, False)):
+        failure = page_in(status, {"retry-after": "3"}, b"")
+        assert isinstance(failure, FeedFailure)
+        assert (failure.is_gone, failure.retry_after) == (gone, 3.0)
 
 
 @pytest.mark.parametrize(("told", "seconds"), [("5", 5), ("600", 60), ("", 0), ("-1", 0), ("soon", 0), ("1.5", 0)])

@@ -61,7 +61,8 @@ def test_with_a_credential_it_says_nothing(live: LiveServer, caplog: pytest.LogC
     caplog.set_level(logging.INFO, "evertoken.guards")
     with guarding(live):
         pass
-    assert caplog.records == []
+    # A server of another test in this process may have its own loggers on.
+    assert [record for record in caplog.records if record.name.startswith("evertoken.")] == []
 
 
 def test_the_issuer_must_be_who_it_says_it_is(live: LiveServer) -> None:
@@ -86,16 +87,16 @@ def test_a_server_that_is_no_issuer_is_named() -> None:
     """Neither metadata nor keys there: the message says what was answered."""
     with Issuer() as issuer:
         issuer.metadata = lambda _: Answer(404)
-        fails("issuer", "404", "openid-configuration", issuer=issuer.url, wait_seconds=0.5)
+        fails("issuer", "404", "openid-configuration", issuer=issuer.url, wait_seconds=2.0)
         issuer.metadata = lambda _: Answer(200, body=b"<html>")
-        fails("issuer", "not JSON", issuer=issuer.url, wait_seconds=0.5)
-        fails("issuer", "/elsewhere", "404", issuer=issuer.url, jwks_url=issuer.url + "/elsewhere", wait_seconds=0.5)
+        fails("issuer", "not JSON", issuer=issuer.url, wait_seconds=2.0)
+        fails("issuer", "/elsewhere", "404", issuer=issuer.url, jwks_url=issuer.url + "/elsewhere", wait_seconds=2.0)
 
 
 def test_an_issuer_with_secret_keys_is_named(tmp_path: Path, clock: MovingClock) -> None:
     """HS256 is for a guard beside the server: no key is published, and the message says so."""
     with live_server(tmp_path, clock=clock, algorithm=Algorithm.HS256) as live:
-        fails("issuer", "HS256", issuer=live.url, wait_seconds=0.5)
+        fails("issuer", "HS256", issuer=live.url, wait_seconds=2.0)
 
 
 def test_a_wrong_client_is_named(live: LiveServer) -> None:

@@ -154,3 +154,22 @@ def test_without_keys_it_says_try_again_and_signs_nobody_out(tmp_path: Path) -> 
         assert answer.one("Retry-After") == "2"
         with live_server(tmp_path, clock=clock, port=port):
             service.passes(token)
+
+
+def test_where_it_is_to_close_a_lost_feed_lets_nobody_pass(tmp_path: Path) -> None:
+    """CLOSE_AFTER=60: a minute without the feed is a 503, which signs nobody out, until the feed is back."""
+    clock, port = present_clock(), free_port()
+    with contextlib.ExitStack() as service_stack:
+        with live_server(tmp_path, clock=clock, port=port) as live, live.client() as http:
+            live.add_user("ada")
+            service = service_stack.enter_context(node_service(live, tmp_path, CLOSE_AFTER="60"))
+            token = live.sign_in(http)["access_token"]
+            assert service.ask(token).status == 200
+        service.advance(50)
+        assert service.ask(token).status == 200
+        service.advance(20)
+        answer = service.ask(token)
+        assert (answer.status, answer.code) == (503, "unavailable")
+        assert service.ask("nonsense").status == 401
+        with live_server(tmp_path, clock=clock, port=port):
+            service.passes(token)

@@ -23,7 +23,15 @@ from tests.proxies.stage import Stage
 from tests.support.server import PASSWORD
 
 FORGED: Final = "u_root"
-SPELLINGS: Final = ("X-Auth-Subject", "x-auth-subject", "X_Auth_Subject", "X-Auth_Subject", "X_AUTH-SUBJECT")
+SPELLINGS: Final = (
+    "X-Auth-Subject",
+    "x-auth-subject",
+    "X_Auth_Subject",
+    "X-Auth_Subject",
+    "X_AUTH-SUBJECT",
+    "X.Auth.Subject",
+    "X-Auth.Subject",
+)
 NAMES: Final = ("Subject", "Session", "Roles", "Username")
 
 TRICKS: Final = (

@@ -25,15 +25,19 @@ class Seen:
     body: bytes = field(repr=False)
 
     def all(self, name: str) -> list[str]:
-        """Every value of a header, read as a framework does that takes _ for -."""
+        """Every value of a header, read as by a framework that takes _ for -, and by PHP, which takes a dot for one."""
         wanted = name.lower()
-        return [value for given, value in self.headers if given.lower().replace("_", "-") == wanted]
+        return [value for given, value in self.headers if _folded(given) == wanted]
 
     @property
     def identity(self) -> list[tuple[str, str]]:
         """Whatever looks like an identity."""
-        named = [(given.lower().replace("_", "-"), value) for given, value in self.headers]
+        named = [(_folded(given), value) for given, value in self.headers]
         return sorted(pair for pair in named if pair[0].startswith("x-auth"))
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
 
 
 class Upstream(ThreadingHTTPServer):

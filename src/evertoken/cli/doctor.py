@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +10,22 @@ from typing import Any
 
 import click
 
+from evertoken.accounts.hashes.family import HashRefused
+from evertoken.accounts.hashes.known import read_hash
+from evertoken.accounts.passwords import HashingParameters
+from evertoken.accounts.users import UserStore
 from evertoken.assembly import open_keys, open_secrets, open_store, secret_file
 from evertoken.cli.options import every_setting, settings_of
 from evertoken.clock import system_clock
 from evertoken.edge.settings import Settings
 from evertoken.edge.settings.sources import SettingsRefused, unknown_variables
 from evertoken.errors import EvertokenError
+from evertoken.store_address import is_server, shown
+from evertoken.stores.opening import may_be_there
 from evertoken.tokens.server_secrets import SecretRing
 from evertoken.wire.origins import is_trustworthy
 
+_MOST_USERS = 100_000  # whose password hashes are looked at: a second or two
 _EARLIEST_PLAUSIBLE_MS = 1_760_000_000_000  # October 2025, when this was written first
 
 
@@ -34,7 +42,7 @@ class Finding:
 @click.command()
 @every_setting
 def doctor(**given: Any) -> None:
-    """Check settings, store, keys, secrets, clock, cookies and CORS, and say what to mend."""
+    """Check settings, store, users, keys, secrets, clock, cookies and CORS, and say what to mend."""
     try:
         settings = settings_of(given)
     except SettingsRefused as refused:
@@ -56,24 +64,26 @@ def _settings() -> Iterator[Finding]:
 
 
 def _store_and_keys(settings: Settings) -> Iterator[Finding]:
-    path = Path(settings.store)
-    if not path.exists():
-        yield Finding("store", f"{path} is not there yet", "`evertoken serve` makes it; else correct --store")
+    if not may_be_there(settings.store):
+        yield Finding("store", f"{settings.store} is not there yet", "`evertoken serve` makes it; else correct --store")
         return
-    if path.stat().st_mode & 0o077:
-        yield Finding("store", f"{path} may be read by others", f"chmod 600 {path}")
+    if not is_server(settings.store) and Path(settings.store).stat().st_mode & 0o077:
+        yield Finding("store", f"{settings.store} may be read by others", f"chmod 600 {settings.store}")
     try:
-        yield from asyncio.run(_look(settings, path))
+        yield from asyncio.run(_look(settings))
     except EvertokenError as error:
         yield Finding("store", str(error), "mend this first", is_fault=True)
 
 
-async def _look(settings: Settings, path: Path) -> list[Finding]:
+async def _look(settings: Settings) -> list[Finding]:
     findings = []
-    store = open_store(settings)
+    store = open_store(settings, may_create=False)
     try:
+        await store.start()
         await store.ping()
-        findings.append(Finding("store", f"{path} can be read and written"))
+        findings.append(Finding("store", f"{shown(settings.store)} can be read and written"))
+        if not settings.user_directory:
+            findings += await _users(settings, store)
         secrets = open_secrets(settings) if settings.secret or secret_file(settings).exists() else None
         if secrets is None:
             findings.append(Finding("secrets", "there is none yet", "set EVERTOKEN_SECRET, or start the server once"))
@@ -85,8 +95,30 @@ async def _look(settings: Settings, path: Path) -> list[Finding]:
     except EvertokenError as error:
         findings.append(Finding("store", str(error), "mend this first", is_fault=True))
     finally:
-        store.close()
+        await store.stop()
     return findings
+
+
+async def _users(settings: Settings, store: UserStore) -> list[Finding]:
+    """Whose password could not be checked at a sign-in: bcrypt without its package, or a hash written by hand."""
+    own = HashingParameters(settings.hash_time_cost, settings.hash_memory_kib, settings.hash_parallelism)
+    refused: Counter[str] = Counter()
+    seen, after = 0, None
+    while page := await store.list_users(after, 1000):
+        seen, after = seen + len(page), page[-1].username
+        for user in page:
+            try:
+                if user.password_hash is not None:
+                    read_hash(user.password_hash, own)
+            except HashRefused as error:
+                refused[str(error)] += 1
+        if seen >= _MOST_USERS:
+            break
+    some = f"of the first {seen} users" if seen >= _MOST_USERS else "users"
+    return [
+        Finding("users", f"{count} {some} cannot sign in", f"their password_hash {why}", is_fault=True)
+        for why, count in refused.most_common()
+    ]
 
 
 def _keys(jwks: Callable[..., dict[str, Any]], stored: int) -> Iterator[Finding]:

@@ -6,7 +6,17 @@ from typing import Protocol
 
 
 class Unreachable(Exception):
-    """There was no whole answer; the message says why and never holds a secret."""
+    """
+    There was no whole answer; the message says why and never holds a secret.
+
+    Args:
+        is_gone: Nobody listens there, or the connection was cut. Not set where the time ran out: who is too busy to
+            answer must not be asked more often for it.
+    """
+
+    def __init__(self, message: str, *, is_gone: bool = False) -> None:
+        super().__init__(message)
+        self.is_gone = is_gone
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,8 @@ def page_in(status: int, headers: Mapping[str, str], raw: bytes) -> Page | FeedF
             )
         case 400:
             return FeedFailure("the issuer refuses our cursor", is_cursor_refused=True)
+        case 502 | 504:  # a gateway's, while there is nobody behind it
+            return FeedFailure(f"the feed answered {status}", is_gone=True, retry_after=retry_after_seconds(headers))
         case _:
             return FeedFailure(f"the feed answered {status}", retry_after=retry_after_seconds(headers))
 

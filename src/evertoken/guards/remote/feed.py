@@ -102,7 +102,7 @@ class FeedFollower:
                 credential=(quote_plus(self._client_id), quote_plus(self._secret.reveal())),
             )
         except Unreachable as error:
-            return FeedFailure(str(error))
+            return FeedFailure(str(error), is_gone=error.is_gone)
         return page_in(got.status, got.headers, got.body)
 
     def _learn(self, page: Page) -> None:

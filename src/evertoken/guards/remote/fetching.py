@@ -62,4 +62,5 @@ class Fetcher:
                 return Got(response.status_code, headers, b"".join(parts))
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
             told = f"{error}" or "no answer in time"
-            raise Unreachable(f"cannot get {url}: {type(error).__name__}: {told}") from error
+            is_gone = isinstance(error, httpx2.NetworkError | httpx2.RemoteProtocolError)
+            raise Unreachable(f"cannot get {url}: {type(error).__name__}: {told}", is_gone=is_gone) from error

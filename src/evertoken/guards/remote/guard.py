@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from evertoken.clock import Clock, monotonic_seconds, system_clock
+from evertoken.dialects import Spoken
 from evertoken.errors import ConfigurationError, FeedLost, GuardNotReady, UnknownKey
 from evertoken.guards.access_check import AccessCheck
 from evertoken.guards.remote import running
@@ -22,6 +23,7 @@ from evertoken.guards.revoked import RevokedSessions
 from evertoken.secret import Secret
 from evertoken.tokens.access_token import AccessTokenRules
 from evertoken.tokens.claims import AccessTokenClaims
+from evertoken.wire.dialects.known import EVERTOKEN
 from evertoken.wire.revocations import DEFAULT_WAIT_SECONDS, PATH
 
 LEAST_CLOSE_AFTER: Final = timedelta(seconds=5)
@@ -51,6 +53,8 @@ class Guard:
         revocations_url: Where the feed is, if not at the issuer's /auth/revocations.
         leeway_seconds: How far `exp` and `nbf` may be off, 0 to 60.
         remember: How many verified tokens to remember, about 2 KB each.
+        dialect: How requests bring the token and how they are refused: a `Dialect`, a built-in one's name, a document
+            or its path.
         allow_http: Take an http URL of another machine. Whoever is on the way can then forge tokens.
         verify: CA bundle or SSL context for https, as httpx2 takes it.
         on_event: Told what happens (`GuardEvent`), in the guard's thread.
@@ -72,6 +76,7 @@ class Guard:
         revocations_url: str | None = None,
         leeway_seconds: int = 0,
         remember: int = 10_000,
+        dialect: Spoken = EVERTOKEN,
         allow_http: bool = False,
         verify: Any = True,
         on_event: EventHook | None = None,
@@ -94,7 +99,8 @@ class Guard:
             issuer, jwks_url, allow_http=allow_http, monotonic=monotonic, on_changed=self._forget, tell=self._tell
         )
         rules = AccessTokenRules(issuer, audience, leeway_seconds)
-        self._check = AccessCheck(self._keys, rules, self._revoked, remember=remember)
+        self._check = AccessCheck(self._keys, rules, self._revoked, remember=remember, dialect=dialect)
+        self.speech = self._check.speech
         feed_url = revocations_url or issuer.rstrip("/") + PATH
         credential = _credential(client_id, client_secret)
         self._feed = None if credential is None else self._follower(feed_url, credential, allow_http=allow_http)

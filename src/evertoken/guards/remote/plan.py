@@ -15,6 +15,16 @@ DEFAULT_FRESH_SECONDS: Final = 300.0
 
 FIRST_BACK_OFF_SECONDS: Final = 0.25
 LONGEST_BACK_OFF_SECONDS: Final = 5.0
+FIRST_GONE_SECONDS: Final = 1.0
+LONGEST_GONE_SECONDS: Final = 2.0
+LEAST_PART_OF_GONE: Final = 0.25
+"""
+The longest wait before the next poll where nobody listened, the first time and from then on, and the part of it that
+is not left to chance. Shorter than after other failures, for who is not there is not burdened by a poll; yet so spread
+that an issuer that comes back is not asked by 10,000 guards at once. One that answers errors, or is too busy to answer
+in time, must not be asked more often for it.
+"""
+
 REFUSED_BACK_OFF_SECONDS: Final = 60.0
 """After a refusal that only a person can mend. The credential may be made anew at the issuer, so it is tried again."""
 
@@ -56,6 +66,18 @@ def back_off_seconds(failures: int, *, chance: float) -> float:
     """
     longest = min(FIRST_BACK_OFF_SECONDS * 2.0 ** min(failures - 1, 20), LONGEST_BACK_OFF_SECONDS)
     return longest * (0.5 + 0.5 * chance)
+
+
+def gone_seconds(failures: int, *, chance: float) -> float:
+    """
+    How long to wait before the next poll where nobody listened so many times in a row.
+
+    Args:
+        failures: At least 1.
+        chance: 0 to 1.
+    """
+    longest = FIRST_GONE_SECONDS if failures == 1 else LONGEST_GONE_SECONDS
+    return longest * (LEAST_PART_OF_GONE + (1.0 - LEAST_PART_OF_GONE) * chance)
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float:
@@ -122,12 +144,14 @@ class FeedFailure:
         setting: The setting that only a person can mend; None where it may pass by itself.
         detail: For the log, without secrets.
         is_cursor_refused: The cursor is not one of this server's: begin anew.
+        is_gone: Nobody listens there, the connection was cut, or a gateway says so.
         retry_after: Seconds that the server asked for.
     """
 
     detail: str
     setting: str | None = None
     is_cursor_refused: bool = False
+    is_gone: bool = False
     retry_after: float = 0.0
 
 
@@ -172,7 +196,7 @@ class FeedTimes:
     def after_failure(self, failure: FeedFailure, *, chance: float) -> "FeedTimes":
         """The next step after a failure: later, and anew where the cursor was refused."""
         failures = self.failures + 1
-        wait = back_off_seconds(failures, chance=chance)
+        wait = (gone_seconds if failure.is_gone else back_off_seconds)(failures, chance=chance)
         if failure.setting is not None:
             wait = REFUSED_BACK_OFF_SECONDS * (0.5 + 0.5 * chance)
         elif failure.is_cursor_refused and self.cursor is not None:
