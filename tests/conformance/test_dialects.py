@@ -7,8 +7,11 @@ from typing import Any, Final
 
 import pytest
 
+from evertoken.client import Session
 from evertoken.client.judging import Refusal, judge, wants_body
+from evertoken.wire.dialects import document
 from evertoken.wire.dialects.dialect import Dialect, Match, TokenPointers
+from evertoken.wire.dialects.kinds import DialectError
 from evertoken.wire.dialects.known import EVERTOKEN, oauth2
 from evertoken.wire.dialects.pointer import MISSING, find, parse
 
@@ -34,8 +37,8 @@ class Verdict:
     expected: dict[str, Any]
 
 
-def _verdicts() -> Iterator[Any]:
-    with read(ROOT / "dialects" / "verdicts.json") as file:
+def _verdicts(file_name: str) -> Iterator[Any]:
+    with read(ROOT / "dialects" / file_name) as file:
         for name, case in cases(file):
             with case, case.inner("answer") as answer, case.inner("expect") as expect:
                 length = answer.take("content_length", (str, list), None)
@@ -56,7 +59,7 @@ def _verdicts() -> Iterator[Any]:
             yield pytest.param(found, id=name)
 
 
-VERDICTS: Final = list(_verdicts())
+VERDICTS: Final = [*_verdicts("verdicts.json"), *_verdicts("builtin.json")]
 
 
 @pytest.mark.parametrize("case", VERDICTS)
@@ -75,6 +78,45 @@ def _told(refusal: Refusal | None) -> dict[str, Any]:
     if refusal is None:
         return {"verdict": "accepted"}
     return {"verdict": "expired"} if refusal.over is None else {"verdict": "over", "reason": refusal.over}
+
+
+def _opting_out() -> Iterator[Any]:
+    with read(ROOT / "dialects" / "opting_out.json") as file:
+        for name, case in cases(file):
+            with case, case.inner("expect") as expect:
+                opts_out = expect.take("opts_out", bool)
+                found = (dialect_json.named(case), case.take("headers", dict), opts_out)
+            yield pytest.param(*found, id=name)
+
+
+@pytest.mark.parametrize(("dialect", "headers", "expected"), list(_opting_out()))
+def test_a_request_opts_out_as_told(dialect: Dialect, headers: dict[str, str], expected: bool) -> None:
+    """
+    A request goes out as it is exactly where it carries the dialect's header with the dialect's value.
+    """
+    session = Session("https://api.example", dialect=dialect)
+    assert session.is_opted_out({name.lower(): value for name, value in headers.items()}) == expected
+
+
+def _documents() -> Iterator[Any]:
+    with read(ROOT / "dialects" / "documents.json") as file:
+        for name, case in cases(file):
+            with case:
+                found = (case.take("document", dict), case.take("refused", (str, type(None))))
+            yield pytest.param(*found, id=name)
+
+
+@pytest.mark.parametrize(("written", "refused"), list(_documents()))
+def test_a_dialect_document_is_read_or_refused_as_told(written: dict[str, Any], refused: str | None) -> None:
+    """
+    A document is read, or refused with the place of the member that cannot stay as it is.
+    """
+    if refused is None:
+        document.read(written)
+        return
+    with pytest.raises(DialectError) as error:
+        document.read(written)
+    assert error.value.field == refused
 
 
 def _pointers() -> Iterator[Any]:
@@ -134,7 +176,7 @@ def test_the_known_dialects_are_ours() -> None:
     """
     The dialects that conformance/ spells as JSON are those that the client has.
     """
-    known = dialect_json.known()
+    known = dialect_json.of_cases()
     assert known["evertoken"] == EVERTOKEN
     assert known["oauth2"] == OAUTH2
 
@@ -153,7 +195,7 @@ def test_every_dialect_is_the_same_after_a_round_trip() -> None:
     """
     A dialect that is written as JSON and read again is the same dialect.
     """
-    for name, dialect in dialect_json.known().items():
+    for name, dialect in dialect_json.of_cases().items():
         assert dialect_json.parse(json.loads(json.dumps(dialect_json.render(dialect))), name) == dialect
 
 
@@ -161,4 +203,11 @@ def test_no_file_of_the_folder_is_left_out() -> None:
     """
     Each file of the folder has a driver.
     """
-    assert [path.name for path in files("dialects")] == ["known.json", "pointers.json", "verdicts.json"]
+    assert [path.name for path in files("dialects")] == [
+        "builtin.json",
+        "documents.json",
+        "known.json",
+        "opting_out.json",
+        "pointers.json",
+        "verdicts.json",
+    ]

@@ -48,13 +48,13 @@ class TokenPlace:
     Where a call to the authorization server carries a refresh token.
 
     Args:
-        kind: In the body, as a header, or in the query of the URL. The last ends in logs and histories: only for
-            APIs that know no other way.
-        name: The member, header or parameter.
+        kind: In the body, as a header, in the query of the URL, or in a cookie that no script can read. A query ends
+            in logs and histories: only for APIs that know no other way. A cookie demands `Dialect.csrf`.
+        name: The member, header or parameter. A cookie is named by the server that sets it.
         scheme: For a header, the word before the token, if any.
     """
 
-    kind: Literal["body", "header", "query"] = "body"
+    kind: Literal["body", "header", "query", "cookie"] = "body"
     name: str = "refresh_token"
     scheme: str | None = None
 
@@ -93,6 +93,7 @@ class TokenPointers:
     expires_in: str | None = "/expires_in"
     refresh_token_expires_in: str | None = "/refresh_token_expires_in"  # noqa: S105 - a place
     session_id: str | None = "/session_id"
+    csrf_token: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse at start what could only fail in mid-conversation."""
@@ -138,6 +139,70 @@ def _is_among(found: Any, values: tuple[Value, ...]) -> bool:
     return any(str(found) == str(value) for value in values if not isinstance(value, bool))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsrfPlace:
+    """
+    What a page proves with that a call which carries the refresh cookie is its own.
+
+    Args:
+        header: Every such call carries the CSRF token here.
+        cookie: A cookie, readable by scripts, in which the server sets the CSRF token as well; None: it sets none.
+        url: A GET there, with the refresh cookie, says the CSRF token and the session id, for a page that has just been
+            loaded; None: there is no such call.
+    """
+
+    header: str = "X-CSRF-Token"
+    cookie: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptOut:
+    """A request that carries this header with this value goes out as it is: no access token, no renewal."""
+
+    header: str
+    value: str
+
+    def is_said(self, found: str | bytes | None) -> bool:
+        """Whether a request with this value of the header, None without one, is opted out."""
+        if isinstance(found, bytes):
+            found = found.decode("latin-1")
+        return found is not None and found.strip(" \t") == self.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Success:
+    """What a server says in a good answer beside the tokens: members of the body that are always the same."""
+
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """
+    How a server writes a failure. What is said of a token is written so too, with its `Match` on top.
+
+    Args:
+        status: The HTTP status of every 4xx but 429; None: the failure's own. 429 and 5xx always keep theirs.
+        body: Members that are always the same.
+        status_at: Where the body holds the failure's own status, as a number; None: nowhere. So with the next two.
+        message_at: Where it holds what a person is told.
+        code_at: Where it holds the stable code that programs go by.
+    """
+
+    status: int | None = None
+    body: Mapping[str, Any] = field(default_factory=dict)
+    status_at: str | None = None
+    message_at: str | None = None
+    code_at: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse at start what could only fail in mid-conversation."""
+        for place in (self.status_at, self.message_at, self.code_at):
+            if place is not None:
+                pointer.parse(place)
+
+
 Verdict = Literal["accepted", "expired", "over", "stale"]
 """What an answer says of the token that was sent: nothing bad, renew it, the session is over, or ask again later."""
 
@@ -160,6 +225,16 @@ class Dialect:
         refresh_is_repeatable: Whether a refresh whose answer was lost may be sent again with the same token.
             True for evertoken, false wherever a refresh token can be used once only.
         lifetime_seconds: How long an access token lives where the API does not say; None: until it is refused.
+        csrf: Demanded where the refresh token is in a cookie, and nowhere else.
+        refresh_token_in_answer: Which refresh token a server puts into the answer to a refresh. `new`: one where there
+            is a new one. `always`: else the one that was presented. `never`: none, the client keeps what it has.
+        opt_out: How a request says that it is none of the session's; None: it cannot.
+        success, failure: How a server writes its answers; a client needs neither. No `failure`: problems (RFC 9457)
+            and token answers (RFC 6749 §5.1), as evertoken itself writes them.
+        about: One sentence for people.
+
+    Of each of `expired`, `over`, `refresh_over` and `stale` the first is how a server says it, with the first value
+    of each place; all of them are what a client recognizes.
     """
 
     name: str = "home-made"
@@ -175,6 +250,12 @@ class Dialect:
     reason: str | None = None
     refresh_is_repeatable: bool = False
     lifetime_seconds: float | None = None
+    csrf: CsrfPlace | None = None
+    refresh_token_in_answer: Literal["new", "always", "never"] = "new"  # noqa: S105 - a manner, no secret
+    opt_out: OptOut | None = None
+    success: Success = Success()
+    failure: Failure | None = None
+    about: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         """Refuse at start what could only fail in mid-conversation."""
@@ -190,6 +271,11 @@ class Dialect:
     def read_statuses(self) -> frozenset[int]:
         """Those of them whose body has to be read to tell; otherwise a stream stays a stream."""
         return frozenset(rule.status for rule in (*self.over, *self.expired) if rule.body)
+
+    @property
+    def is_by_cookie(self) -> bool:
+        """Whether the refresh token is in a cookie."""
+        return self.refresh is not None and self.refresh.token.kind == "cookie"
 
     def verdict(self, status: int, document: Any) -> Verdict:
         """What the answer of a resource says of the access token; `document` is its JSON body or MISSING."""

@@ -1,20 +1,62 @@
-"""The dialects that need no description: evertoken's own, and OAuth 2. Pure."""
+"""The dialects that need no description: evertoken's own, the built-in documents, and OAuth 2. Pure."""
 
 import base64
+from functools import cache
+from importlib import resources
 from typing import Final, Literal
 from urllib.parse import quote
 
 from evertoken.secret import Secret
+from evertoken.wire.dialects import document
 from evertoken.wire.dialects.dialect import AuthCall, Dialect, Match, TokenPlace
+from evertoken.wire.dialects.kinds import DialectError
 
 EVERTOKEN: Final = Dialect(
     name="evertoken",
+    about="evertoken's own: Bearer tokens (RFC 6750), token answers of RFC 6749, problems of RFC 9457.",
     over=(Match(status=401, body={"/code": ("session_over",)}),),
     refresh_over=(Match(status=401, body={"/code": ("token_invalid",)}),),
     stale=(Match(status=503, body={"/code": ("stale",)}),),
     reason="/reason",
     refresh_is_repeatable=True,
 )
+
+NAMES: Final = (
+    "evertoken",
+    "raw-header",
+    "status-code-in-body",
+    "nest",
+    "get-refresh",
+    "code-in-400",
+    "cookie-envelope",
+    "code-in-200",
+)
+"""The built-in dialects: each is `documents/NAME.json`."""
+
+
+@cache
+def named(name: str) -> Dialect:
+    """
+    A built-in dialect.
+
+    Raises:
+        DialectError: There is none of this name.
+    """
+    if name == EVERTOKEN.name:
+        return EVERTOKEN
+    return document.read(text_of(name))
+
+
+def text_of(name: str) -> str:
+    """
+    The document of a built-in dialect, as it is written.
+
+    Raises:
+        DialectError: There is none of this name.
+    """
+    if name not in NAMES:
+        raise DialectError("", f"{name!r} is none of the built-in ones: {', '.join(NAMES)}")
+    return resources.files(__package__).joinpath("documents", f"{name}.json").read_text("utf-8")
 
 
 def oauth2(
