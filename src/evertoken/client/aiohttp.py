@@ -46,6 +46,8 @@ class SilentAuth:
         session, gate = self._session, self._gate
         if not self._home.covers_parts(url.scheme, url.raw_host or "", url.port, url.path):
             return await handler(request)
+        if session.is_opted_out(request.headers):
+            return await handler(request)
         holding = await gate.enter_async(is_repeatable=_is_repeatable(request.body))
         request.headers[self._header] = session.header(holding)
         response = await handler(request)

@@ -4,6 +4,7 @@ import json
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from evertoken.client import cookies
 from evertoken.client.http.transport import Call
 from evertoken.wire.dialects.dialect import AuthCall, Dialect
 
@@ -11,17 +12,20 @@ from evertoken.wire.dialects.dialect import AuthCall, Dialect
 def refresh_call(server: str, dialect: Dialect, refresh_token: str) -> Call:
     """The refresh. Goes around every interceptor of the application."""
     assert dialect.refresh is not None
-    return _with_token(server, dialect.refresh, refresh_token)
+    return _with_token(server, dialect, dialect.refresh, refresh_token)
 
 
 def logout_call(server: str, dialect: Dialect, refresh_token: str) -> Call | None:
     """The sign-out; None where the API has none."""
-    return None if dialect.logout is None else _with_token(server, dialect.logout, refresh_token)
+    return None if dialect.logout is None else _with_token(server, dialect, dialect.logout, refresh_token)
 
 
-def login_call(server: str, call: AuthCall, username: str, password: str, extra: dict[str, Any]) -> Call:
-    """The sign-in."""
-    return _written(server, call, {call.username: username, call.password: password, **extra})
+def login_call(
+    server: str, call: AuthCall, username: str, password: str, extra: dict[str, Any], *, sets_cookie: bool = False
+) -> Call:
+    """The sign-in; `sets_cookie` where the refresh token will come in one."""
+    headers = cookies.origin_header(absolute(server, call.url)) if sets_cookie else {}
+    return _written(server, call, {call.username: username, call.password: password, **extra}, headers=headers)
 
 
 def absolute(server: str, url: str) -> str:
@@ -29,7 +33,7 @@ def absolute(server: str, url: str) -> str:
     return url if urlsplit(url).scheme else server + "/" + url.lstrip("/")
 
 
-def _with_token(server: str, call: AuthCall, refresh_token: str) -> Call:
+def _with_token(server: str, dialect: Dialect, call: AuthCall, refresh_token: str) -> Call:
     place = call.token
     match place.kind:
         case "body":
@@ -39,6 +43,9 @@ def _with_token(server: str, call: AuthCall, refresh_token: str) -> Call:
             return _written(server, call, {}, headers={place.name: value})
         case "query":
             return _written(server, call, {}, query=urlencode({place.name: refresh_token}))
+        case "cookie":
+            carried = cookies.carried(dialect, absolute(server, call.url), refresh_token)
+            return _written(server, call, {}, headers=carried)
 
 
 def _written(

@@ -39,7 +39,7 @@ class SilentAuthFlow:
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """One request, and once more if its token was refused."""
-        if not self._covers(request.url):
+        if not self._covers(request.url) or self._session.is_opted_out(request.headers):
             yield request
             return
         rewind = self._rewind(request.stream)
@@ -60,7 +60,7 @@ class SilentAuthFlow:
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """The same for a task."""
-        if not self._covers(request.url):
+        if not self._covers(request.url) or self._session.is_opted_out(request.headers):
             yield request
             return
         rewind = self._rewind(request.stream)

@@ -37,7 +37,7 @@ class SilentAuth(AuthBase):  # type: ignore[misc, unused-ignore]
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Attach the token, and a hook that sees the answer before anybody else."""
         our = self._our
-        if request.url is None or not our.home.covers(request.url):
+        if request.url is None or not our.home.covers(request.url) or our.session.is_opted_out(request.headers):
             return request
         again = rewind(request)
         holding = our.gate.enter(is_repeatable=again is not None)
@@ -59,7 +59,7 @@ class AsyncSilentAuth(AsyncAuthBase):  # type: ignore[misc, unused-ignore]
     async def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Attach the token, and a hook that sees the answer before anybody else."""
         our = self._our
-        if request.url is None or not our.home.covers(request.url):
+        if request.url is None or not our.home.covers(request.url) or our.session.is_opted_out(request.headers):
             return request
         again = rewind(request)
         holding = await our.gate.enter_async(is_repeatable=again is not None)

@@ -242,7 +242,7 @@ class PlainClient:
 
     def _exchange(self, hop: _Hop, *, may_send_again: bool) -> tuple[Reply, bool]:
         """One hop, and once more if its token was refused; says whether that happened."""
-        if hop.has_strayed or not self._session.home.covers(hop.url):
+        if hop.has_strayed or not self._session.home.covers(hop.url) or self._is_opted_out(hop):
             return self._once(hop, None), False
         holding = self._gate.enter(is_repeatable=hop.is_repeatable)
         reply = self._once(hop, holding)
@@ -257,6 +257,9 @@ class PlainClient:
         with _or_hang_up(reply):
             self._after(reply, renewed, may_send_again=False)
         return reply, True
+
+    def _is_opted_out(self, hop: _Hop) -> bool:
+        return self._session.is_opted_out({name.lower(): value for name, value in hop.headers.items()})
 
     def _after(self, reply: Reply, holding: Holding, *, may_send_again: bool) -> Holding | None:
         """What to send the request again with, if that is to be done."""

@@ -9,10 +9,11 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
+from evertoken.client import cookies
 from evertoken.client.calls import refresh_call
 from evertoken.client.http import NoAnswer, NotSent, Transport
 from evertoken.client.refresher import plan, record
-from evertoken.client.refresher.answers import Over, Tokens, Unusable, read_refresh
+from evertoken.client.refresher.answers import Over, Tokens, Unusable, parse_body, read_refresh
 from evertoken.client.refresher.holding import Moment
 from evertoken.client.refresher.outcomes import Ended, Failed, Outcome
 from evertoken.client.refresher.plan import Own, judge_stored, renewed, successor, tombstone
@@ -168,6 +169,14 @@ def _ask(around: Surroundings, stored: Record, timeout_seconds: float) -> Tokens
             body=answer.body,
             session_id=stored.session_id,
         )
+        if isinstance(said, Tokens) and around.dialect.is_by_cookie:
+            said = cookies.kept(
+                around.dialect,
+                said,
+                headers=answer.headers,
+                document=parse_body(answer.body),
+                before=stored.refresh_token,
+            )
     if isinstance(said, Unusable) and not around.dialect.refresh_is_repeatable:
         # The server may have acted on it. evertoken takes the same token again; where one is good for a single use,
         # sending it again at once would look like theft.

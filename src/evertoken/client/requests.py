@@ -31,7 +31,7 @@ class SilentAuth(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Attach the token, and a hook that sees the answer before anybody else."""
         our = self._our
-        if request.url is None or not our.home.covers(request.url):
+        if request.url is None or not our.home.covers(request.url) or our.session.is_opted_out(request.headers):
             return request
         again = rewind(request)
         holding = our.gate.enter(is_repeatable=again is not None)

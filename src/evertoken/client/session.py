@@ -20,6 +20,7 @@ from evertoken.client.refreshing import Surroundings
 from evertoken.client.token_stores.memory import MemoryStore
 from evertoken.client.token_stores.protocol import TokenStore
 from evertoken.clock import both_clocks
+from evertoken.dialects import Spoken, load
 from evertoken.errors import ConfigurationError, TemporarilyUnavailable
 from evertoken.secret import Secret
 from evertoken.wire.dialects.dialect import Dialect
@@ -40,7 +41,8 @@ class Session:
     Args:
         base_url: Where the API is; its origin is where the access token may go. Paths of the dialect are appended.
         store: Where the tokens are kept; by default in memory, until the process ends.
-        dialect: How the server speaks; by default as evertoken does. See `evertoken.client.oauth` for OAuth 2.
+        dialect: How the server speaks; by default as evertoken does. A `Dialect`, a built-in one's name (`"nest"`), a
+            document or its path: see `evertoken.dialects.load`. See `evertoken.client.oauth` for OAuth 2.
         origins: Other origins that the access token may be sent to, as URLs.
         timeout_seconds: How long a refresh, a sign-in or a sign-out may take in all.
         transport: How the session's own calls are sent; by default over the standard library, with the proxies of
@@ -48,7 +50,7 @@ class Session:
         clock: Returns wall and monotonic time in seconds; for tests.
 
     Raises:
-        ConfigurationError: A URL or the dialect cannot be used.
+        ConfigurationError: A URL or the dialect cannot be used; a `DialectError` names the member.
     """
 
     def __init__(
@@ -56,14 +58,15 @@ class Session:
         base_url: str,
         *,
         store: TokenStore | None = None,
-        dialect: Dialect = EVERTOKEN,
+        dialect: Spoken = EVERTOKEN,
         origins: Iterable[str] = (),
         timeout_seconds: float = 30.0,
         transport: Transport | None = None,
         clock: Clock = both_clocks,
     ) -> None:
         self.base_url = base_url.rstrip("/")
-        self.dialect = dialect
+        self.dialect = dialect = load(dialect)
+        self._opt_out = dialect.opt_out
         self.store: TokenStore = MemoryStore() if store is None else store
         self._more_origins = tuple(origins)
         self.home = Home(self.base_url, self._more_origins, _own_calls(self.base_url, dialect))
@@ -215,6 +218,15 @@ class Session:
 
         return detach
 
+    def is_opted_out(self, headers: Any) -> bool:
+        """
+        Whether a request says in the dialect's words that it is none of the session's.
+
+        Args:
+            headers: Of the request, with a `get` that takes a name in lower case.
+        """
+        return self._opt_out is not None and self._opt_out.is_said(headers.get(self._opt_out.header.lower()))
+
     def header(self, holding: Holding) -> str:
         """What the dialect's header holds for this token. A secret."""
         last, value = self._last_header
@@ -279,6 +291,10 @@ def _own_calls(base_url: str, dialect: Dialect) -> frozenset[str]:
         raise ConfigurationError("dialect", "it has no refresh call, so there is nothing to renew with")
     calls = [call for call in (dialect.login, dialect.refresh) if call is not None]
     urls = frozenset(absolute(base_url, call.url) for call in calls)
+    if dialect.is_by_cookie:
+        every = [*urls, *([absolute(base_url, dialect.logout.url)] if dialect.logout is not None else [])]
+        if len({"://".join(urlsplit(url)[:2]) for url in every}) > 1:
+            raise ConfigurationError("dialect", "its calls go to several origins, and a cookie belongs to one")
     for origin in sorted({"://".join(urlsplit(url)[:2]) for url in urls}):
         if origin.startswith("http:") and not _is_local(origin):
             log.warning("%s is not https: passwords and tokens travel readable to everybody on the way", origin)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from evertoken.client import cookies
 from evertoken.client.calls import login_call, logout_call
 from evertoken.client.http import Answer, NoAnswer, NotSent
 from evertoken.client.refresher import plan
@@ -19,6 +20,7 @@ from evertoken.errors import (
     TokenStoreUnavailable,
 )
 from evertoken.secret import Secret
+from evertoken.wire.dialects.dialect import Dialect
 from evertoken.wire.dialects.pointer import find
 
 log = logging.getLogger("evertoken.client")
@@ -51,7 +53,10 @@ def login(
     sent_at = around.now().wall
     try:
         answer = around.transport(
-            login_call(around.server, call, username, password.reveal(), extra), timeout_seconds=around.timeout_seconds
+            login_call(
+                around.server, call, username, password.reveal(), extra, sets_cookie=around.dialect.is_by_cookie
+            ),
+            timeout_seconds=around.timeout_seconds,
         )
     except (NotSent, NoAnswer) as error:
         raise SignInUnavailable(str(error)) from error
@@ -82,6 +87,8 @@ def adopted(
     for name, token in (("access_token", access_token), ("refresh_token", refresh_token)):
         if token is not None and not is_token(token):
             raise ValueError(f"{name} is no token: it must be visible ASCII without spaces")
+    if refresh_token is not None and around.dialect.is_by_cookie and cookies.unpack(refresh_token) is None:
+        raise ValueError("refresh_token is no cookie: in this dialect only a sign-in brings one")
     if expires_in is not None and not expires_in > 0:
         raise ValueError("expires_in must be above 0: the seconds that the access token still lives")
     tokens = Tokens(access_token, refresh_token, expires_in, None, session_id)
@@ -130,8 +137,10 @@ def _end_at_server(around: Surroundings, refresh_token: str) -> None:
     except (NotSent, NoAnswer) as error:
         raise SignOutUnavailable(f"the server has not confirmed the sign-out: {error}") from error
     # Where it does not know the token there is nothing left to end; another 4xx, such as invalid_client, ends nothing.
-    is_over = around.dialect.refresh_verdict(answer.status, parse_body(answer.body)) == "over"
-    if not 200 <= answer.status < 300 and not is_over:  # noqa: PLR2004
+    document = parse_body(answer.body)
+    is_over = around.dialect.refresh_verdict(answer.status, document) == "over"
+    is_done = 200 <= answer.status < 300 and not _is_failure(around.dialect, document)  # noqa: PLR2004
+    if not is_done and not is_over:
         wait = retry_after(answer.headers)
         raise SignOutUnavailable(
             f"the server has not confirmed the sign-out: it answered {answer.status}",
@@ -141,9 +150,11 @@ def _end_at_server(around: Surroundings, refresh_token: str) -> None:
 
 def _tokens_of(around: Surroundings, answer: Answer) -> Tokens:
     document = parse_body(answer.body)
-    refused_as_body = around.dialect.verdict(answer.status, document) != "accepted"
-    if 200 <= answer.status < 300 and not refused_as_body:  # noqa: PLR2004
+    is_refused = around.dialect.verdict(answer.status, document) != "accepted" or _is_failure(around.dialect, document)
+    if 200 <= answer.status < 300 and not is_refused:  # noqa: PLR2004
         tokens = read_tokens(around.dialect, document)
+        if isinstance(tokens, Tokens) and around.dialect.is_by_cookie:
+            tokens = cookies.kept(around.dialect, tokens, headers=answer.headers, document=document, before=None)
         if isinstance(tokens, Unusable):
             raise SignInUnavailable(f"the answer to the sign-in cannot be used: {tokens.why}")
         return tokens
@@ -152,8 +163,38 @@ def _tokens_of(around: Surroundings, answer: Answer) -> Tokens:
         raise SignInUnavailable(
             f"the server takes no sign-in now ({answer.status})", retry_after_seconds=int(wait) if wait else 1
         )
-    code, detail = find(document, "/code"), find(document, "/detail")
+    code, detail = (find(document, place) for place in _told_at(around.dialect))
     raise SignInRefused(
-        code if isinstance(code, str) else str(answer.status),
+        code if isinstance(code, str) else _status_told(around.dialect, answer.status, document),
         detail if isinstance(detail, str) else f"the server answered {answer.status}",
     )
+
+
+def _told_at(dialect: Dialect) -> tuple[str, str]:
+    """Where a failure has its code and its text for people."""
+    manner = dialect.failure
+    if manner is None:
+        return "/code", "/detail"
+    return manner.code_at or "/code", manner.message_at or "/detail"
+
+
+def _status_told(dialect: Dialect, status: int, document: Any) -> str:
+    """The failure's number: in the body where the dialect has it there, else of HTTP."""
+    place = dialect.failure.status_at if dialect.failure is not None else None
+    found = None if place is None else find(document, place)
+    return str(found) if isinstance(found, int | str) and not isinstance(found, bool) else str(status)
+
+
+def _is_failure(dialect: Dialect, document: Any) -> bool:
+    """Whether an answer of HTTP 2xx is a failure all the same: its envelope does not say success."""
+    if dialect.failure is None:
+        return False
+    constants = dialect.success.body
+    if constants and isinstance(document, dict):
+        return any(_as_said(document.get(name)) != _as_said(value) for name, value in constants.items())
+    return any(isinstance(find(document, place), str) for place in _told_at(dialect))
+
+
+def _as_said(value: Any) -> Any:
+    """A number and its text are the same, as in a match of the dialect."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

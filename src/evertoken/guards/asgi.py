@@ -17,6 +17,7 @@ from evertoken.guards.judging import (
     refuse,
     send_problem,
 )
+from evertoken.guards.speech import speech_of
 
 __all__ = ["CLAIMS_KEY", "App", "GuardMiddleware", "Message", "Receive", "Scope", "Send", "send_problem"]
 
@@ -49,6 +50,8 @@ class GuardMiddleware:
     ) -> None:
         self._app = app
         self._guard = guard
+        self._speech = speech_of(guard)
+        self._header = self._speech.raw_header
         self._public = PublicPlaces(public)
         self._has_public = bool(self._public)
         self._scopes = tuple(scopes)
@@ -61,9 +64,9 @@ class GuardMiddleware:
             await self._app(scope, receive, send)
             return
         # No comprehension and no method: each is one call more, in front of every request.
-        found = []
+        found, wanted = [], self._header
         for name, value in scope["headers"]:
-            if name == b"authorization":
+            if name == wanted:
                 found.append(value)
         claims, query = None, scope.get("query_string", b"")
         if len(found) == 1 and (not query or b"access_token" not in query):
@@ -72,9 +75,9 @@ class GuardMiddleware:
         if claims is None or self._demands_rights:
             try:
                 known = claims or await judged(scope, self._guard, now_ms=self._clock())
-                claims = demanded(known, scopes=self._scopes, roles=self._roles)
+                claims = demanded(known, scopes=self._scopes, roles=self._roles, speech=self._speech)
             except Refusal as refusal:
-                await refuse(refusal.problem, scope, receive, send)
+                await refuse(refusal, scope, receive, send)
                 return
         scope[CLAIMS_KEY] = claims
         await self._app(scope, receive, send)

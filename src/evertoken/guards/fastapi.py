@@ -17,7 +17,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from fastapi import APIRouter, HTTPException
-from fastapi.openapi.models import HTTPBearer
+from fastapi.openapi.models import APIKey, APIKeyIn, HTTPBearer
+from fastapi.openapi.models import SecurityBase as SecurityModel
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
@@ -28,6 +29,7 @@ from starlette.websockets import WebSocket
 from evertoken.clock import Clock, system_clock
 from evertoken.guards.access_check import ChecksAccess
 from evertoken.guards.judging import DESCRIPTION, SCHEME, EmbeddedServer, Refusal, close_code, demanded, judged
+from evertoken.guards.speech import speech_of
 from evertoken.guards.starlette import problem_response
 from evertoken.tokens.claims import AccessTokenClaims
 from evertoken.wire import problems
@@ -64,7 +66,12 @@ class Guarded(SecurityBase):
         roles: Sequence[str] = (),
         clock: Clock = system_clock,
     ) -> None:
-        self.model = HTTPBearer(bearerFormat="JWT", description=DESCRIPTION)
+        self._speech = speech_of(guard)
+        self.model: SecurityModel = HTTPBearer(bearerFormat="JWT", description=DESCRIPTION)
+        if not self._speech.is_bearer:
+            self.model = APIKey.model_validate(
+                {"in": APIKeyIn.header, "name": self._speech.header, "description": DESCRIPTION}
+            )
         self.scheme_name = SCHEME
         self._guard = guard
         self._scopes = tuple(scopes)
@@ -86,7 +93,8 @@ class Guarded(SecurityBase):
         """
         try:
             claims = await judged(connection.scope, self._guard, now_ms=self._clock())
-            return demanded(claims, scopes=(*self._scopes, *wanted.scopes), roles=self._roles)
+            every = (*self._scopes, *wanted.scopes)
+            return demanded(claims, scopes=every, roles=self._roles, speech=self._speech)
         except Refusal as refusal:
             raise _on_its_way(refusal, connection) from refusal.__cause__
 
@@ -111,7 +119,7 @@ async def _answer(connection: HTTPConnection, refusal: Refusal) -> Response | No
     if isinstance(connection, WebSocket):
         await connection.close(close_code(refusal.problem), refusal.problem.code)
         return None
-    return problem_response(refusal.problem)
+    return problem_response(refusal.problem, refusal.speech)
 
 
 def _described(status: int, description: str) -> dict[str, Any]:

@@ -27,8 +27,8 @@ from evertoken.clock import Clock, system_clock
 from evertoken.guards.access_check import ChecksAccess
 from evertoken.guards.judging import Refusal, demanded
 from evertoken.guards.one_header import judged, judged_async
+from evertoken.guards.speech import speech_of
 from evertoken.tokens.claims import AccessTokenClaims
-from evertoken.wire import problems
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -59,6 +59,8 @@ class Guarded:
         clock: Clock = system_clock,
     ) -> None:
         self._guard = guard
+        self._speech = speech_of(guard)
+        self._header = self._speech.environ_key
         self._scopes = tuple(scopes)
         self._roles = tuple(roles)
         self._clock = clock
@@ -107,9 +109,9 @@ class Guarded:
         async def guarded(*args: Any, **kwargs: Any) -> Any:
             _forget()
             try:
-                self._let_in(await judged_async(*_credentials(), self._guard, now_ms=self._clock()))
+                self._let_in(await judged_async(*self._credentials(), self._guard, now_ms=self._clock()))
             except Refusal as refusal:
-                return _response(refusal.problem)
+                return _response(refusal)
             return await view(*args, **kwargs)
 
         return guarded
@@ -117,17 +119,18 @@ class Guarded:
     def _refusal(self) -> Response | None:
         _forget()
         try:
-            self._let_in(judged(*_credentials(), self._guard, now_ms=self._clock()))
+            self._let_in(judged(*self._credentials(), self._guard, now_ms=self._clock()))
         except Refusal as refusal:
-            return _response(refusal.problem)
+            return _response(refusal)
         return None
 
     def _let_in(self, claims: AccessTokenClaims | None) -> None:
-        g.evertoken = request.environ[_CLAIMS] = demanded(claims, scopes=self._scopes, roles=self._roles)
+        g.evertoken = request.environ[_CLAIMS] = demanded(
+            claims, scopes=self._scopes, roles=self._roles, speech=self._speech
+        )
 
-
-def _credentials() -> tuple[str | None, str]:
-    return request.environ.get("HTTP_AUTHORIZATION"), request.environ.get("QUERY_STRING", "")
+    def _credentials(self) -> tuple[str | None, str]:
+        return request.environ.get(self._header), request.environ.get("QUERY_STRING", "")
 
 
 def _forget() -> None:
@@ -135,9 +138,9 @@ def _forget() -> None:
     g.pop("evertoken", None)
 
 
-def _response(problem: problems.ProblemAnswer) -> Response:
-    headers = {"Cache-Control": "no-store", **dict(problem.headers)}
-    return Response(problem.body(), problem.status, headers, content_type=problems.MEDIA_TYPE)
+def _response(refusal: Refusal) -> Response:
+    answer = refusal.speech.answer(refusal.problem)
+    return Response(answer.body, answer.status, dict(answer.headers))
 
 
 def _current() -> AccessTokenClaims:

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 from evertoken.errors import InsufficientRights, TemporarilyUnavailable, TokenError, TokenExpired
 from evertoken.guards.access_check import ChecksAccess, demand
+from evertoken.guards.speech import PLAIN, Speech, speech_of
 from evertoken.tokens.claims import AccessTokenClaims
 from evertoken.wire import bearer, problems
 
@@ -29,11 +30,12 @@ _log = logging.getLogger(__name__)
 
 
 class Refusal(Exception):
-    """The guard lets this request not pass; `.problem` is the answer."""
+    """The guard lets this request not pass; `.problem` is the answer, to be spelled by `.speech`."""
 
-    def __init__(self, problem: problems.ProblemAnswer) -> None:
+    def __init__(self, problem: problems.ProblemAnswer, speech: Speech = PLAIN) -> None:
         super().__init__(problem.code)
         self.problem = problem
+        self.speech = speech
 
 
 async def judged(scope: Scope, guard: ChecksAccess, *, now_ms: int) -> AccessTokenClaims | None:
@@ -49,10 +51,12 @@ async def judged(scope: Scope, guard: ChecksAccess, *, now_ms: int) -> AccessTok
 
     Source: RFC 6750 §2 and §3.
     """
+    speech = speech_of(guard)
+    wanted = speech.raw_header
     # No comprehension: it would be one call more, in front of every request.
     found = []
     for name, value in scope["headers"]:
-        if name == b"authorization":
+        if name == wanted:
             found.append(value)
     if not found:
         return None
@@ -62,13 +66,18 @@ async def judged(scope: Scope, guard: ChecksAccess, *, now_ms: int) -> AccessTok
         claims = guard.recall(found[0], now_ms=now_ms)
         if claims is not None:
             return claims
-    return await _checked(found, query, guard, now_ms)
+    with refusing(speech):
+        token = speech.token([value.decode("latin-1") for value in found], query=query)
+        return None if token is None else await guard.check_async(token, now_ms=now_ms)
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
+def refusing(speech: Speech) -> Iterator[None]:
     """
     Make the answer of what a guard raises.
+
+    Args:
+        speech: How the guard speaks.
 
     Raises:
         Refusal: In place of it; the log says why.
@@ -76,38 +85,39 @@ def refusing() -> Iterator[None]:
     try:
         yield
     except bearer.BearerMisused as error:
-        raise Refusal(problems.token_misused()) from error
+        raise Refusal(speech.misused, speech) from error
     except TokenError as error:
         level = logging.DEBUG if isinstance(error, TokenExpired) else logging.INFO  # expiry is everyday life
         _log.log(level, "access token refused: %s", type(error).__name__)
-        raise Refusal(problems.token_refused(error)) from error
+        raise Refusal(speech.refused(error), speech) from error
     except TemporarilyUnavailable as error:
         _log.debug("no access token can be checked: %s", error)  # the guard has said so, once
-        raise Refusal(problems.unavailable(error)) from error
-
-
-async def _checked(found: Sequence[bytes], query: bytes, guard: ChecksAccess, now_ms: int) -> AccessTokenClaims | None:
-    with refusing():
-        token = bearer.parse([value.decode("latin-1") for value in found], query=query)
-        return None if token is None else await guard.check_async(token, now_ms=now_ms)
+        raise Refusal(problems.unavailable(error), speech) from error
 
 
 def demanded(
-    claims: AccessTokenClaims | None, *, scopes: Sequence[str] = (), roles: Sequence[str] = ()
+    claims: AccessTokenClaims | None,
+    *,
+    scopes: Sequence[str] = (),
+    roles: Sequence[str] = (),
+    speech: Speech = PLAIN,
 ) -> AccessTokenClaims:
     """
     The claims, if there are any and they hold every one of the scopes and at least one of the roles.
+
+    Args:
+        speech: How the guard speaks that gave them.
 
     Raises:
         Refusal: There is no token (401), or it lacks a right (403).
     """
     if claims is None:
-        raise Refusal(problems.NO_TOKEN)
+        raise Refusal(speech.no_token, speech)
     if scopes or roles:
         try:
             demand(claims, scopes=scopes, roles=roles)
         except InsufficientRights as error:
-            raise Refusal(problems.rights_missing(error.scopes)) from error
+            raise Refusal(problems.rights_missing(error.scopes), speech) from error
     return claims
 
 
@@ -140,26 +150,25 @@ def close_code(problem: problems.ProblemAnswer) -> int:
     return _TRY_AGAIN_LATER if problem.status == _UNAVAILABLE else _POLICY_VIOLATION
 
 
-async def refuse(problem: problems.ProblemAnswer, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request with the problem, or close a WebSocket before it is accepted."""
+async def refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request, or close a WebSocket before it is accepted."""
     if scope["type"] == "http":
-        await send_problem(problem, send)
+        await send_problem(refusal.problem, send, speech=refusal.speech)
         return
     await receive()
+    problem = refusal.problem
     await send({"type": "websocket.close", "code": close_code(problem), "reason": problem.code})
 
 
-async def send_problem(problem: problems.ProblemAnswer, send: Send) -> None:
+async def send_problem(problem: problems.ProblemAnswer, send: Send, *, speech: Speech = PLAIN) -> None:
     """Send a problem as an HTTP answer."""
-    body = problem.body()
+    answer = speech.answer(problem)
     headers = [
-        (b"content-type", problems.MEDIA_TYPE.encode()),
-        (b"content-length", str(len(body)).encode()),
-        (b"cache-control", b"no-store"),
-        *((name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers),
+        (b"content-length", str(len(answer.body)).encode()),
+        *((name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers),
     ]
-    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
 
 
 class EmbeddedServer(Protocol):

@@ -39,10 +39,13 @@ from evertoken.guards.judging import (
     judged,
     refuse,
 )
+from evertoken.guards.speech import PLAIN, speech_of
 from evertoken.tokens.claims import AccessTokenClaims
-from evertoken.wire import problems
 
 RetrieveUser = Callable[[AccessTokenClaims, ASGIConnection[Any, Any, Any, Any]], Awaitable[Any]]
+
+SPEECH_KEY: Final = "evertoken.speech"
+"""Where `requires` finds how to refuse, in the scope; not there in evertoken's own dialect."""
 
 PUBLIC_OPT: Final = "exclude_from_auth"
 """`@get("/healthz", exclude_from_auth=True)`: Litestar's own name for a route that anybody may reach."""
@@ -77,6 +80,7 @@ class TokenAuth(InitPlugin):
         retrieve_user: RetrieveUser | None = None,
         clock: Clock = system_clock,
     ) -> None:
+        self._speech = speech_of(guard)
         self._middleware = _Middleware(guard, PublicPlaces(public), tuple(scopes), tuple(roles), retrieve_user, clock)
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
@@ -87,6 +91,11 @@ class TokenAuth(InitPlugin):
         if described is not None:
             described = app_config.openapi_config = copy(described)
             scheme = SecurityScheme(type="http", scheme="bearer", bearer_format="JWT", description=DESCRIPTION)
+            if not self._speech.is_bearer:
+                header = self._speech.header
+                scheme = SecurityScheme(
+                    type="apiKey", name=header, security_scheme_in="header", description=DESCRIPTION
+                )
             known = described.components if isinstance(described.components, list) else [described.components]
             described.components = [*known, Components(security_schemes={SCHEME: scheme})]
             described.security = [*(described.security or []), {SCHEME: []}]
@@ -107,6 +116,7 @@ class _Middleware(ASGIMiddleware):
         clock: Clock,
     ) -> None:
         self._guard = guard
+        self._speech = speech_of(guard)
         self._public = public
         self._demanded = demanded_scopes
         self._roles = roles
@@ -122,12 +132,14 @@ class _Middleware(ASGIMiddleware):
         raw: Any = scope
         try:
             claims = await judged(raw, self._guard, now_ms=self._clock())
-            claims = demanded(claims, scopes=self._demanded, roles=self._roles)
+            claims = demanded(claims, scopes=self._demanded, roles=self._roles, speech=self._speech)
         except Refusal as refusal:
             untyped: tuple[Any, Any] = (receive, send)
-            await refuse(refusal.problem, raw, *untyped)
+            await refuse(refusal, raw, *untyped)
             return
         scope["auth"] = scope["user"] = claims
+        if not self._speech.is_default:
+            raw[SPEECH_KEY] = self._speech
         if self._retrieve_user is not None:
             scope["user"] = await self._retrieve_user(claims, ASGIConnection(scope))
         await next_app(scope, receive, send)
@@ -146,9 +158,12 @@ def requires(
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         del handler
-        claims = connection.scope.get("auth")
+        raw: Any = connection.scope
+        claims, speech = raw.get("auth"), raw.get(SPEECH_KEY, PLAIN)
         try:
-            demanded(claims if isinstance(claims, AccessTokenClaims) else None, scopes=scopes, roles=roles)
+            demanded(
+                claims if isinstance(claims, AccessTokenClaims) else None, scopes=scopes, roles=roles, speech=speech
+            )
         except Refusal as refusal:
             if connection.scope["type"] == ScopeType.WEBSOCKET:
                 detail, code = refusal.problem.code, close_code(refusal.problem)
@@ -165,9 +180,10 @@ def requires(
 
 def _answer(request: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]:
     del request
-    problem = refusal.problem
-    headers = {"Cache-Control": "no-store", **dict(problem.headers)}
-    return Response(problem.body(), status_code=problem.status, headers=headers, media_type=problems.MEDIA_TYPE)
+    answer = refusal.speech.answer(refusal.problem)
+    headers = dict(answer.headers)
+    media_type = headers.pop("Content-Type")
+    return Response(answer.body, status_code=answer.status, headers=headers, media_type=media_type)
 
 
 def evertoken_handler(server: EmbeddedServer) -> ASGIRouteHandler:

@@ -1,9 +1,9 @@
-"""The guard where a framework hands over the Authorization header as one text (WSGI, Django): sync and async."""
+"""The guard where a framework hands over the token's header as one text (WSGI, Django): sync and async."""
 
 from evertoken.guards.access_check import ChecksAccess
 from evertoken.guards.judging import refusing
+from evertoken.guards.speech import Speech, speech_of
 from evertoken.tokens.claims import AccessTokenClaims
-from evertoken.wire import bearer
 
 
 def judged(authorization: str | None, query: str, guard: ChecksAccess, *, now_ms: int) -> AccessTokenClaims | None:
@@ -11,8 +11,8 @@ def judged(authorization: str | None, query: str, guard: ChecksAccess, *, now_ms
     The claims of a request's access token; None where it brought none. For threads: a guard elsewhere may block.
 
     Args:
-        authorization: The header, each character a byte of it (PEP 3333). Servers join several with a
-            comma, and what follows one token then is misplaced.
+        authorization: The header of the guard's dialect, each character a byte of it (PEP 3333). Servers join several
+            with a comma, and what follows one token then is misplaced.
         query: Of the URL, as it came.
         now_ms: Current time.
 
@@ -26,8 +26,9 @@ def judged(authorization: str | None, query: str, guard: ChecksAccess, *, now_ms
     claims = _recalled(authorization, query, guard, now_ms)
     if claims is not None:
         return claims
-    with refusing():
-        token = _token(authorization, query)
+    speech = speech_of(guard)
+    with refusing(speech):
+        token = _token(authorization, query, speech)
         return None if token is None else guard.check(token, now_ms=now_ms)
 
 
@@ -40,8 +41,9 @@ async def judged_async(
     claims = _recalled(authorization, query, guard, now_ms)
     if claims is not None:
         return claims
-    with refusing():
-        token = _token(authorization, query)
+    speech = speech_of(guard)
+    with refusing(speech):
+        token = _token(authorization, query, speech)
         return None if token is None else await guard.check_async(token, now_ms=now_ms)
 
 
@@ -52,5 +54,5 @@ def _recalled(authorization: str, query: str, guard: ChecksAccess, now_ms: int) 
     return guard.recall(authorization.encode("latin-1", "replace"), now_ms=now_ms)
 
 
-def _token(authorization: str, query: str) -> str | None:
-    return bearer.parse([authorization], query=query.encode("utf-8", "replace"))
+def _token(authorization: str, query: str, speech: Speech) -> str | None:
+    return speech.token([authorization], query=query.encode("utf-8", "replace"))

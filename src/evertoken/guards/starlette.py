@@ -31,12 +31,15 @@ from starlette.websockets import WebSocket
 from evertoken.clock import Clock, system_clock
 from evertoken.guards.access_check import ChecksAccess
 from evertoken.guards.judging import Refusal, close_code, demanded, judged, refuse
+from evertoken.guards.speech import PLAIN, Speech, speech_of
 from evertoken.tokens.claims import AccessTokenClaims
 from evertoken.wire import problems
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 AUTHENTICATED: Final = "authenticated"
+SPEECH_KEY: Final = "evertoken.speech"
+"""Where `requires` finds how to refuse, in the scope; not there in evertoken's own dialect."""
 ROLE: Final = "role:"
 """What a role is called among `request.auth.scopes`: `@requires("role:admin")` of Starlette's own."""
 
@@ -85,16 +88,19 @@ class TokenAuthentication:
     """
 
     def __init__(self, app: ASGIApp, guard: ChecksAccess, *, clock: Clock = system_clock) -> None:
-        self._app = app
+        speech = speech_of(guard)
+        # Not a question asked at every request: evertoken's own dialect pays nothing for the others.
+        self._app = app if speech.is_default else _marking(app, speech)
         self._guard = guard
         self._clock = clock
+        self._header = speech.raw_header
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             # The way of nearly every request, with a token that was seen before: no call here that is not needed.
-            found = []
+            found, wanted = [], self._header
             for name, value in scope["headers"]:
-                if name == b"authorization":
+                if name == wanted:
                     found.append(value)
             claims, query = None, scope.get("query_string", b"")
             if len(found) == 1 and (not query or b"access_token" not in query):
@@ -103,7 +109,7 @@ class TokenAuthentication:
                 try:
                     claims = await judged(scope, self._guard, now_ms=self._clock())
                 except Refusal as refusal:
-                    await refuse(refusal.problem, scope, receive, send)
+                    await refuse(refusal, scope, receive, send)
                     return
             if claims is None:
                 scope["auth"], scope["user"] = AuthCredentials(), UnauthenticatedUser()
@@ -129,6 +135,7 @@ class TokenBackend(AuthenticationBackend):
     def __init__(self, guard: ChecksAccess, *, clock: Clock = system_clock) -> None:
         self._guard = guard
         self._clock = clock
+        self._speech = speech_of(guard)
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
         """
@@ -137,27 +144,28 @@ class TokenBackend(AuthenticationBackend):
         Raises:
             AuthenticationError: The token is refused; `on_error` makes the answer of it.
         """
+        conn.scope[SPEECH_KEY] = self._speech
         try:
             claims = await judged(conn.scope, self._guard, now_ms=self._clock())
         except Refusal as refusal:
-            raise _Refused(refusal.problem) from refusal
+            raise _Refused(refusal) from refusal
         return None if claims is None else _known(claims)
 
 
 class _Refused(AuthenticationError):
     """A refusal on its way through Starlette's middleware."""
 
-    def __init__(self, problem: problems.ProblemAnswer) -> None:
-        super().__init__(problem.detail)
-        self.problem = problem
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.problem.detail)
+        self.refusal = refusal
 
 
 def on_error(conn: HTTPConnection, error: AuthenticationError) -> Response:
     """The answer to a bad token, for Starlette's AuthenticationMiddleware."""
-    del conn
     if isinstance(error, _Refused):
-        return problem_response(error.problem)
-    return problem_response(problems.unauthorized("token_invalid", "Sign in again."))  # another backend's
+        return problem_response(error.refusal.problem, error.refusal.speech)
+    of_another_backend = problems.unauthorized("token_invalid", "Sign in again.")
+    return problem_response(of_another_backend, _speech_in(conn.scope))
 
 
 def requires(*scopes: str, roles: Sequence[str] = ()) -> Callable[[_Endpoint], _Endpoint]:
@@ -188,10 +196,11 @@ def requires(*scopes: str, roles: Sequence[str] = ()) -> Callable[[_Endpoint], _
             user = connection.scope.get("user")
             try:
                 if demands_rights or not isinstance(user, TokenUser):
-                    demanded(user.claims if isinstance(user, TokenUser) else None, scopes=scopes, roles=roles)
+                    claims, speech = user.claims if isinstance(user, TokenUser) else None, _speech_in(connection.scope)
+                    demanded(claims, scopes=scopes, roles=roles, speech=speech)
             except Refusal as refusal:
                 if not isinstance(connection, WebSocket):
-                    return problem_response(refusal.problem)
+                    return problem_response(refusal.problem, refusal.speech)
                 return await connection.close(close_code(refusal.problem), refusal.problem.code)
             if is_async:
                 return await endpoint(*args, **kwargs)
@@ -202,10 +211,27 @@ def requires(*scopes: str, roles: Sequence[str] = ()) -> Callable[[_Endpoint], _
     return decorate
 
 
-def problem_response(problem: problems.ProblemAnswer) -> Response:
+def problem_response(problem: problems.ProblemAnswer, speech: Speech = PLAIN) -> Response:
     """A problem as Starlette's response."""
-    headers = {"Cache-Control": "no-store", **dict(problem.headers)}
-    return Response(problem.body(), problem.status, headers, problems.MEDIA_TYPE)
+    answer = speech.answer(problem)
+    headers = dict(answer.headers)
+    return Response(answer.body, answer.status, headers, headers.pop("Content-Type"))
+
+
+def _marking(app: ASGIApp, speech: Speech) -> ASGIApp:
+    """The application, with what `requires` has to know in the scope."""
+
+    async def marked(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[SPEECH_KEY] = speech
+        await app(scope, receive, send)
+
+    return marked
+
+
+def _speech_in(scope: Scope) -> Speech:
+    """How the guard speaks that this request has passed."""
+    speech = scope.get(SPEECH_KEY)
+    return speech if isinstance(speech, Speech) else PLAIN
 
 
 class TokenCredentials(AuthCredentials):

@@ -11,10 +11,12 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from evertoken.clock import Clock, system_clock
+from evertoken.dialects import DialectError
 from evertoken.errors import ConfigurationError
 from evertoken.guards.access_check import ChecksAccess
 from evertoken.guards.judging import PublicPlaces
 from evertoken.guards.remote.guard import Guard
+from evertoken.guards.speech import Speech, speech_of
 from evertoken.tokens.claims import AccessTokenClaims
 
 SETTING: Final = "EVERTOKEN"
@@ -32,6 +34,7 @@ OF_THE_GUARD: Final[Mapping[str, str]] = {
     "REVOCATIONS_URL": "revocations_url",
     "LEEWAY_SECONDS": "leeway_seconds",
     "REMEMBER": "remember",
+    "DIALECT": "dialect",
     "ALLOW_HTTP": "allow_http",
     "VERIFY": "verify",
     "ON_EVENT": "on_event",
@@ -54,6 +57,7 @@ class Configured:
         get_user: Finds the Django user of a token; None leaves `request.user` alone.
         clock: Returns the time in milliseconds.
         is_ours: The guard was made here, and is closed here.
+        speech: How the guard speaks.
     """
 
     guard: ChecksAccess
@@ -63,6 +67,7 @@ class Configured:
     get_user: GetUser | None
     clock: Clock
     is_ours: bool
+    speech: Speech
 
 
 class _InThisProcess:
@@ -134,14 +139,16 @@ def configuration_of(given: object) -> Configured:
     for name, found in (("GET_USER", get_user), ("CLOCK", clock)):
         if found is not None and not callable(found):
             raise ConfigurationError(_named(name), "must be a function, or where it is: 'module.function'")
+    guard: ChecksAccess = _made(given) if is_ours else _given(given)
     return Configured(
-        guard=_made(given) if is_ours else _given(given),
+        guard=guard,
         public=_places(given.get("PUBLIC", ())),
         scopes=_texts("SCOPES", given.get("SCOPES", ())),
         roles=_texts("ROLES", given.get("ROLES", ())),
         get_user=get_user,
         clock=clock,
         is_ours=is_ours,
+        speech=speech_of(guard),
     )
 
 
@@ -164,6 +171,8 @@ def written(error: ConfigurationError) -> ConfigurationError:
     """The same error of a guard's, with the setting as it is written in EVERTOKEN."""
     if error.setting.startswith(SETTING):
         return error
+    if isinstance(error, DialectError):
+        return ConfigurationError(_named("DIALECT"), f"{error.field}{str(error).removeprefix(error.setting)}")
     names = ", ".join(_named(_CALLED.get(name, name)) for name in error.setting.split(", "))
     return ConfigurationError(names, str(error).removeprefix(f"{error.setting}: "))
 

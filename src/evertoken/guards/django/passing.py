@@ -11,6 +11,7 @@ from evertoken.guards.django.configuration import Configured, configured
 from evertoken.guards.django.users import user_of, user_of_async
 from evertoken.guards.judging import Refusal, demanded
 from evertoken.guards.one_header import judged, judged_async
+from evertoken.guards.speech import Speech
 from evertoken.tokens.claims import AccessTokenClaims
 from evertoken.wire import problems
 
@@ -25,11 +26,11 @@ def refusal(request: HttpRequest, *, scopes: Sequence[str] = (), roles: Sequence
     """
     known = configured()
     try:
-        claims = judged(*credentials(request), known.guard, now_ms=known.clock())
-        passed = demanded(claims, scopes=scopes, roles=roles)
+        claims = judged(*credentials(request, known.speech), known.guard, now_ms=known.clock())
+        passed = demanded(claims, scopes=scopes, roles=roles, speech=known.speech)
         user = None if known.get_user is None else user_of(passed, known.get_user)
     except Refusal as refused:
-        return problem_response(refused.problem)
+        return problem_response(refused.problem, known.speech)
     _let_in(request, passed, user, known)
     return None
 
@@ -40,11 +41,11 @@ async def refusal_async(
     """As `refusal`, without blocking the event loop."""
     known = configured()
     try:
-        claims = await judged_async(*credentials(request), known.guard, now_ms=known.clock())
-        passed = demanded(claims, scopes=scopes, roles=roles)
+        claims = await judged_async(*credentials(request, known.speech), known.guard, now_ms=known.clock())
+        passed = demanded(claims, scopes=scopes, roles=roles, speech=known.speech)
         user = None if known.get_user is None else await user_of_async(passed, known.get_user)
     except Refusal as refused:
-        return problem_response(refused.problem)
+        return problem_response(refused.problem, known.speech)
     _let_in(request, passed, user, known)
     return None
 
@@ -52,19 +53,19 @@ async def refusal_async(
 def let_out(response: Any) -> Any:
     """The answer of a view that was let in, marked for caches: Django's own would give it to the next caller."""
     if isinstance(response, HttpResponseBase):
-        patch_vary_headers(response, ("Authorization",))
+        patch_vary_headers(response, (configured().speech.header,))
     return response
 
 
-def credentials(request: HttpRequest) -> tuple[str | None, str]:
-    """The Authorization header, several joined with commas as Django and WSGI servers do, and the query."""
-    return request.META.get("HTTP_AUTHORIZATION"), request.META.get("QUERY_STRING", "")
+def credentials(request: HttpRequest, speech: Speech) -> tuple[str | None, str]:
+    """The token's header, several joined with commas as Django and WSGI servers do, and the query."""
+    return request.META.get(speech.environ_key), request.META.get("QUERY_STRING", "")
 
 
-def problem_response(problem: problems.ProblemAnswer) -> HttpResponse:
+def problem_response(problem: problems.ProblemAnswer, speech: Speech) -> HttpResponse:
     """A problem as Django's response."""
-    headers = {"Cache-Control": "no-store", **dict(problem.headers)}
-    return HttpResponse(problem.body(), status=problem.status, content_type=problems.MEDIA_TYPE, headers=headers)
+    answer = speech.answer(problem)
+    return HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
 
 
 def _let_in(request: HttpRequest, claims: AccessTokenClaims, user: Any, known: Configured) -> None:

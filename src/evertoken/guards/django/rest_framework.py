@@ -84,7 +84,7 @@ class AccessTokenAuthentication(BaseAuthentication):  # type: ignore[misc]
             raise ImproperlyConfigured(str(error)) from error
         _answer_for(request.parser_context.get("view"))
         try:
-            claims = judged(*credentials(request), known.guard, now_ms=known.clock())
+            claims = judged(*credentials(request, known.speech), known.guard, now_ms=known.clock())
             if claims is None:
                 return None
             user = TokenUser(claims) if known.get_user is None else user_of(claims, known.get_user)
@@ -178,7 +178,7 @@ def _answer_for(view: Any) -> None:
         from rest_framework.views import set_rollback  # noqa: PLC0415
 
         set_rollback()
-        return problem_response(problem)
+        return problem_response(problem, configured().speech)
 
     view.get_exception_handler = lambda: handler
     setattr(view, _ANSWERING, True)
@@ -188,7 +188,7 @@ def _problem_of(error: Exception, view: Any) -> problems.ProblemAnswer | None:
     if isinstance(error, TokenRefused | GuardUnavailable):
         return error.problem
     if isinstance(error, NotAuthenticated) and getattr(error, "auth_header", None) == bearer.challenge():
-        return problems.NO_TOKEN
+        return configured().speech.no_token
     if isinstance(error, PermissionDenied) and error.get_codes() == _RIGHTS:
         return problems.rights_missing(getattr(view, _LACKING, ()))
     return None
