@@ -1,6 +1,7 @@
 """Finding and judging the credentials of a request: access token, refresh token, cookie, CSRF token."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -13,18 +14,45 @@ from evertoken.tokens.claims import AccessTokenClaims
 from evertoken.tokens.csrf import is_csrf_valid
 from evertoken.tokens.refresh_token import Delivery, RefreshToken
 from evertoken.wire import bearer, problems
-from evertoken.wire.cookies import DuplicateCookie
+from evertoken.wire.cookies import DuplicateCookie, RefreshCookie
 
 _log = logging.getLogger(__name__)
 
-CSRF_HEADER = "x-csrf-token"
+
+def bearer_token(request: Request) -> str | None:
+    """The access token of the Authorization header, as RFC 6750 wants it; None where none came along."""
+    return bearer.parse(request.headers.getlist("authorization"), query=request.scope["query_string"])
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """Reads credentials for the routes; raises `Refused` when they are bad."""
+class Manner:
+    """
+    How requests carry what they prove themselves with; dialects differ in this.
 
-    services: Services
+    Args:
+        cookie: Where refresh tokens come by cookie; None where they never do.
+        csrf_header: The header that a call with the cookie must carry.
+        csrf_url: Which call tells a page what to send there; None where sign-in and refresh alone do.
+        access_token: Finds the access token of a request. Raises `bearer.BearerMisused` for one sent wrongly.
+    """
+
+    cookie: RefreshCookie | None
+    csrf_header: str = "X-CSRF-Token"
+    csrf_url: str | None = "/auth/csrf"
+    access_token: Callable[[Request], str | None] = bearer_token
+
+
+class Credentials:
+    """
+    Reads credentials for the routes; raises `Refused` when they are bad.
+
+    Args:
+        manner: Our own way unless a dialect has another.
+    """
+
+    def __init__(self, services: Services, manner: Manner | None = None) -> None:
+        self._services = services
+        self._manner = manner or Manner(services.cookie)
 
     def claims(self, request: Request) -> AccessTokenClaims:
         """
@@ -41,12 +69,12 @@ class Credentials:
     def optional_claims(self, request: Request) -> AccessTokenClaims | None:
         """As `claims`; None where the request brings no access token at all."""
         try:
-            token = bearer.parse(request.headers.getlist("authorization"), query=request.scope["query_string"])
-            return None if token is None else self.services.guard.check(token, now_ms=self.services.clock())
+            token = self._manner.access_token(request)
+            return None if token is None else self._services.guard.check(token, now_ms=self._services.clock())
         except bearer.BearerMisused as error:
             raise Refused(problems.token_misused()) from error
         except TokenError as error:
-            self.services.metrics.token_refused(error)
+            self._services.metrics.token_refused(error)
             level = logging.DEBUG if isinstance(error, TokenExpired) else logging.INFO  # expiry is everyday life
             _log.log(level, "access token refused: %s", type(error).__name__)
             raise Refused(problems.token_refused(error)) from error
@@ -62,7 +90,7 @@ class Credentials:
             Refused: 401. A forgery costs no query and changes nothing.
         """
         try:
-            token = refresh_token.parse(text, self.services.secrets)
+            token = refresh_token.parse(text, self._services.secrets)
         except TokenError as error:
             raise Refused(problems.unauthorized("token_invalid", "This is not a refresh token of ours.")) from error
         if token.delivery is not delivery:
@@ -73,8 +101,9 @@ class Credentials:
 
     def cookie_value(self, request: Request) -> str | None:
         """The refresh cookie's value; Refused (400) when two came along."""
+        cookie = self._manner.cookie
         try:
-            return self.services.cookie.find(request.headers.getlist("cookie"))
+            return None if cookie is None else cookie.find(request.headers.getlist("cookie"))
         except DuplicateCookie as error:
             raise refuse(
                 400, "invalid_request", "Two refresh cookies came along: one was planted. Clear this site's cookies."
@@ -87,10 +116,14 @@ class Credentials:
         Raises:
             Refused: 403 without that proof, 401 for a bad token.
         """
-        self.services.origins.demand_ours(request)
+        self._services.origins.demand_ours(request)
         token = self.refresh_token_in(value, Delivery.COOKIE)
-        if not is_csrf_valid(request.headers.get(CSRF_HEADER, ""), token.session_id, self.services.secrets):
-            raise refuse(403, "csrf", "Send X-CSRF-Token; GET /auth/csrf tells it to a page of ours.")
+        sent = request.headers.get(self._manner.csrf_header, "")
+        if not is_csrf_valid(sent, token.session_id, self._services.secrets):
+            told_by = (
+                "sign-in and refresh tell" if self._manner.csrf_url is None else f"GET {self._manner.csrf_url} tells"
+            )
+            raise refuse(403, "csrf", f"Send {self._manner.csrf_header}; {told_by} it to a page of ours.")
         return token
 
     def presented_token(self, request: Request, body_token: str | None) -> RefreshToken:
@@ -106,9 +139,5 @@ class Credentials:
                 raise refuse(400, "invalid_request", "A refresh token came in the body and another as a cookie.")
             return self.refresh_token_in(body_token, Delivery.BODY)
         if cookie is None:
-            raise Refused(
-                problems.unauthorized(
-                    "token_invalid", "No refresh token came along, neither in the body nor as a cookie."
-                )
-            )
+            raise Refused(problems.unauthorized("token_invalid", "No refresh token came along."))
         return self.cookie_token(request, cookie)

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Router
 
 from evertoken.edge.answers import OAuthRefused, Refused, empty, oauth_error, oauth_problem, problem_answer
+from evertoken.edge.dialects.spoken import Spoken, SpokenPaths
 from evertoken.edge.metrics import Metrics
 from evertoken.edge.origin_check import OriginCheck
 from evertoken.errors import TemporarilyUnavailable
@@ -50,10 +51,14 @@ class Envelope:
         router: The routes.
         origins: Whose pages may read answers.
         issuer: Decides whether Strict-Transport-Security is sent.
+        spoken: Where dialects are spoken; refusals are in their words there.
     """
 
-    def __init__(self, router: Router, origins: OriginCheck, metrics: Metrics, *, issuer: str) -> None:
+    def __init__(
+        self, router: Router, origins: OriginCheck, metrics: Metrics, *, issuer: str, spoken: SpokenPaths
+    ) -> None:
         self._router = router
+        self._spoken = spoken
         self._allowed = {origin.encode("latin-1") for origin in origins.allowed}
         self._metrics = metrics
         https = issuer.startswith("https://") and is_trustworthy(issuer)
@@ -84,7 +89,7 @@ class Envelope:
             await send(message)
 
         try:
-            preflight = _preflight(scope, allowed=len(cors) > 1)
+            preflight = _preflight(scope, self._spoken.get(scope["path"]), allowed=len(cors) > 1)
             if preflight is None:
                 await self._router(scope, receive, send_dressed)
             else:
@@ -92,7 +97,7 @@ class Envelope:
         except Exception as error:
             if started:
                 raise
-            await _as_answer(error, scope)(scope, receive, send_dressed)
+            await _as_answer(error, scope, self._spoken.get(scope["path"]))(scope, receive, send_dressed)
 
     def _cors_headers(self, scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
         """Vary always, so that no cache hands one origin's answer to another; the rest only for a listed origin."""
@@ -107,33 +112,38 @@ class Envelope:
         return ((b"vary", b"Origin"),)
 
 
-def _preflight(scope: Scope, *, allowed: bool) -> Response | None:
+def _preflight(scope: Scope, spoken: Spoken | None, *, allowed: bool) -> Response | None:
     """The answer to a CORS preflight (Fetch §4.8), or None for any other request."""
     if scope["method"] != "OPTIONS":
         return None
-    headers = Request(scope).headers
-    method = headers.get("access-control-request-method")
-    if method is None or "origin" not in headers:
+    sent = Request(scope).headers
+    method = sent.get("access-control-request-method")
+    if method is None or "origin" not in sent:
         return None
-    wanted = {name.strip().lower() for name in headers.get("access-control-request-headers", "").split(",")} - {""}
-    if not allowed or method not in _CORS_METHODS or not wanted <= _CORS_HEADERS:
-        return problem_answer(
-            ProblemAnswer(403, "origin_not_allowed", "This origin, method or header is not allowed across origins.")
+    wanted = {name.strip().lower() for name in sent.get("access-control-request-headers", "").split(",")} - {""}
+    methods = _CORS_METHODS if spoken is None else spoken.methods
+    headers = _CORS_HEADERS if spoken is None else _CORS_HEADERS | spoken.headers
+    if not allowed or method not in methods or not wanted <= headers:
+        problem = ProblemAnswer(
+            403, "origin_not_allowed", "This origin, method or header is not allowed across origins."
         )
+        return problem_answer(problem) if spoken is None else spoken.refused(problem, scope)
     return empty(
         headers=[
-            ("Access-Control-Allow-Methods", ", ".join(sorted(_CORS_METHODS))),
-            ("Access-Control-Allow-Headers", ", ".join(sorted(_CORS_HEADERS))),
+            ("Access-Control-Allow-Methods", ", ".join(sorted(methods))),
+            ("Access-Control-Allow-Headers", ", ".join(sorted(headers))),
             ("Access-Control-Max-Age", "600"),
         ]
     )
 
 
-def _as_answer(error: Exception, scope: Scope) -> Response:
+def _as_answer(error: Exception, scope: Scope, spoken: Spoken | None) -> Response:
     """An error in the shape that the callers of this path read."""
     if isinstance(error, OAuthRefused):
         return oauth_error(error)
     problem = _as_problem(error, scope)
+    if spoken is not None:
+        return spoken.refused(problem, scope)
     return oauth_problem(problem) if scope["path"].startswith("/oauth/") else problem_answer(problem)
 
 

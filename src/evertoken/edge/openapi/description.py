@@ -50,6 +50,11 @@ headers). A 500 `internal` is a fault of ours; its `instance` stands in the log.
 The pages and the browser client (/auth/client.js) are files, and not described here.
 """
 
+_DIALECTS: Final = """
+Other ways to sign in and refresh are served as well (setting `dialects`). They are not described here: each is
+described by its own document, which its clients read, and answers with its own statuses and bodies.
+"""
+
 _TAGS: Final = {
     "Signing in and out": "Where tokens come from, and how they are taken back.",
     "Your account": "For whoever holds an access token.",
@@ -71,7 +76,7 @@ def description(settings: Settings) -> dict[str, Any]:
         "info": {
             "title": settings.service_name,
             "version": "1",
-            "description": _ABOUT,
+            "description": _ABOUT + (_DIALECTS if settings.dialects else ""),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": settings.issuer_url}],

@@ -24,9 +24,9 @@ LEAST_ANNOUNCE_SECONDS = 5
 """Workers read the keys from the store once a second; a key must not sign before all of them know it."""
 
 
-def _setting(default: T, parse: Callable[[str], T], help_text: str) -> T:
-    """A dataclass field that knows how it is read and what it is for."""
-    return dataclasses.field(default=default, metadata={"parse": parse, "help": help_text})
+def _setting(default: T, parse: Callable[[str], T], help_text: str, *, one: str = "", in_repr: bool = True) -> T:
+    """A dataclass field that knows how it is read and what it is for; `one`: what its flag names, once or oftener."""
+    return dataclasses.field(default=default, repr=in_repr, metadata={"parse": parse, "help": help_text, "one": one})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,18 @@ class Settings:
     )
 
     # Where it is kept
-    store: str = _setting("evertoken.db", parsing.store, "The SQLite file, as a path or sqlite:///path.")
+    store: str = _setting(
+        "evertoken.db",
+        parsing.store,
+        "The SQLite file, as a path or sqlite:///path; or postgresql://user:password@host/database.",
+        in_repr=False,  # it may hold a password
+    )
+    table_prefix: str = _setting(
+        "",
+        parsing.table_prefix,
+        "What our tables' names begin with in a database that is your application's, such as evertoken_. Default: none,"
+        " in a database of evertoken's own.",
+    )
 
     # Passwords and sign-in
     password_min_length: int = _setting(
@@ -116,6 +127,17 @@ class Settings:
 
     # Cookies
     cookie_samesite: SameSite = _setting("Strict", parsing.same_site, "SameSite of the refresh cookie: Strict or Lax.")
+
+    # Dialects: for pages and programs that were written for another API
+    dialects: tuple[str, ...] = _setting(
+        (),
+        parsing.dialects,
+        "Other APIs' ways to sign in and refresh: NAME, FILE, or PREFIX=NAME below a path, comma-separated.",
+        one="dialect",
+    )
+    allow_token_in_url: bool = _setting(
+        False, parsing.truth, "Serve dialects that carry refresh tokens in the URL, which ends in logs and histories."
+    )
 
     # Your own code
     claims_hook: str = _setting(
@@ -180,17 +202,23 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One setting, as help texts and documentation show it."""
+    """
+    One setting, as help texts and documentation show it.
+
+    Args:
+        one: What the flag is named after that gives one value of many and may be repeated; else empty.
+    """
 
     name: str
     default: Any
     parse: Callable[[str], Any]
     help: str
+    one: str = ""
 
     @property
     def flag(self) -> str:
         """The command-line flag."""
-        return "--" + self.name.replace("_", "-")
+        return "--" + (self.one or self.name).replace("_", "-")
 
     @property
     def variable(self) -> str:
@@ -210,7 +238,7 @@ class Definition:
 def definitions() -> list[Definition]:
     """Every setting, in the order in which the documentation lists them."""
     return [
-        Definition(field.name, field.default, field.metadata["parse"], field.metadata["help"])
+        Definition(field.name, field.default, field.metadata["parse"], field.metadata["help"], field.metadata["one"])
         for field in dataclasses.fields(Settings)
     ]
 

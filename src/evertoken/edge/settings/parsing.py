@@ -10,12 +10,15 @@ from urllib.parse import urlsplit
 
 from evertoken.accounts.clients import CLIENT_ID
 from evertoken.secret import Secret
+from evertoken.store_address import check_server, is_server
 from evertoken.tokens.signing_keys import Algorithm
 from evertoken.wire.cookies import SameSite
 from evertoken.wire.origins import parse_origin
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h|d|w|)")
+_TABLE_PREFIX = re.compile(r"[a-z][a-z0-9_]{0,28}_")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_PREFIX = re.compile(r"(/[A-Za-z0-9._-]+)*")
 _UNITS = {"ms": 0.001, "": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _CENTURY_SECONDS = 3_155_760_000
 _TRUE = {"1", "true", "yes", "on"}
@@ -162,13 +165,23 @@ def same_site(text: str) -> SameSite:
 
 
 def store(text: str) -> str:
-    """A path, or sqlite:///path."""
+    """A path, sqlite:///path, or postgresql://..."""
     path = text.strip().removeprefix("sqlite:///")
+    if is_server(path):
+        return check_server(path)
     if not path:
         raise ValueError("must be the path of a file")
     if "://" in path:
-        raise ValueError("must be a path or sqlite:///path; this version keeps sessions in SQLite only")
+        raise ValueError("must be a path, sqlite:///path or postgresql://user:password@host/database")
     return path
+
+
+def table_prefix(text: str) -> str:
+    """The beginning of a table's name, or nothing."""
+    prefix = text.strip()
+    if prefix and (not _TABLE_PREFIX.fullmatch(prefix) or prefix.startswith("sqlite_")):
+        raise ValueError("must be a-z, 0-9 and _, begin with a letter and end with _, at most 30; evertoken_ will do")
+    return prefix
 
 
 def client_id(text: str) -> str:
@@ -176,6 +189,31 @@ def client_id(text: str) -> str:
     if not CLIENT_ID.fullmatch(text):
         raise ValueError("must be 1 to 64 of A-Z a-z 0-9 . _ ~ -")
     return text
+
+
+def dialects(text: str) -> tuple[str, ...]:
+    """Names of dialects or files, each below a path if one is put in front; they are read when the server is made."""
+    found = _split(text)
+    for each in found:
+        split_dialect(each)
+    return found
+
+
+def split_dialect(text: str) -> tuple[str, str]:
+    """
+    The path below which a dialect is served, empty for the root, and its name or file.
+
+    Raises:
+        ValueError: it is no such path, or nothing is named.
+    """
+    prefix, separator, what = text.partition("=")
+    if not separator:
+        prefix, what = "", prefix
+    if not _PREFIX.fullmatch(prefix) or {".", ".."} & set(prefix.split("/")):
+        raise ValueError(f"{prefix!r} is not a path to put a dialect below; write it as /old or /old/v1")
+    if not what.strip():
+        raise ValueError("must name a dialect or its file: nest, ./ours.json, /old=nest")
+    return prefix, what.strip()
 
 
 def dotted_name(text: str) -> str:
