@@ -40,20 +40,25 @@ export function play({ events }) {
     const where = `step ${index + 1}, ${kind} at ${JSON.stringify(now)}`;
     for (let time = 0; time < times; time += 1) {
       const decision = tell(subject);
-      if (kind === "flight_ended" && outcome && "renewed" in outcome) tokens.push(outcome.renewed.access_token);
+      if (kind === "flight_ended" && outcome?.renewed) tokens.push(outcome.renewed.access_token);
       if (expected) compare(/** @type {Decision} */ (decision), expected, tokens, where);
     }
   }
 }
 
+/** What the README calls a decision. @param {Decision} decision @returns {Expected} */
+function stepOf({ waits, starts, over, holding, reason, rest }) {
+  if (waits) return starts ? (over ? { step: "end_and_wait", reason: over } : { step: "start_and_wait" }) : { step: "wait" };
+  if (holding) return { step: starts ? "send_and_renew" : "send", generation: holding.generation };
+  if (reason !== undefined) return { step: "signed_out", reason };
+  return rest === undefined ? { step: "pass" } : { step: "unavailable", retry_after_seconds: rest };
+}
+
 /** @param {Decision} decision @param {Expected} expected @param {string[]} tokens @param {string} where */
-function compare({ holding, ...told }, expected, tokens, where) {
-  /** @type {Expected} */
-  const found = { ...told };
-  if (holding) {
-    found.generation = holding.generation;
-    assert.equal(holding.access_token, tokens[holding.generation - 1], where);
-  }
+function compare(decision, expected, tokens, where) {
+  const found = stepOf(decision);
+  const { holding } = decision;
+  if (holding) assert.equal(holding.access_token, tokens[holding.generation - 1], where);
   const off = Math.abs((found.retry_after_seconds ?? NaN) - (expected.retry_after_seconds ?? NaN));
   if (off < CLOSE_ENOUGH_SECONDS) found.retry_after_seconds = expected.retry_after_seconds;
   assert.deepEqual(found, expected, where);
@@ -120,7 +125,7 @@ function read(step, now) {
     case "on_demand":
       return { ...decides, expected: expected(step), tell: (subject) => subject.onDemand(now) };
     case "flight_started":
-      return { ...decides, expected: null, tell: (subject) => subject.flightStarted() };
+      return { ...decides, expected: null, tell: (subject) => void (subject.isFlying = true) };
     case "flight_ended": {
       const outcome = takeOutcome();
       const jitter = step.take("jitter", "number", 0);

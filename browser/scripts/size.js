@@ -1,26 +1,56 @@
 // @ts-check
-/** Prints what the given entries weigh together in a bundle: node scripts/size.js src/index.js */
+/**
+ * Prints what the given entries weigh together in a bundle: node scripts/size.js src/core.js
+ *
+ * What they import by `import()` is left out, for a page loads it when it first needs it, or never; with `--later` it is
+ * what is weighed, each part as what comes on top.
+ */
 
 import { resolve } from "node:path";
 import { gzipSync } from "node:zlib";
 
 import { build } from "esbuild";
 
-const entries = process.argv.slice(2);
+const isLater = process.argv.includes("--later");
+const entries = process.argv.slice(2).filter((each) => each !== "--later");
 if (!entries.length) throw new Error("which files? For example: node scripts/size.js src/index.js");
 
-const { outputFiles } = await build({
-  stdin: {
-    contents: entries.map((entry) => `export * from ${JSON.stringify(resolve(entry))};`).join("\n"),
-    resolveDir: process.cwd(),
-  },
-  bundle: true,
-  minify: true,
-  format: "esm",
-  target: "es2022",
-  // An application has them already.
-  external: ["react", "vue"],
-  write: false,
-});
-const [{ contents }] = outputFiles;
-console.log(`${contents.length} bytes minified, ${gzipSync(contents, { level: 9 }).length} bytes gzip -9`);
+/** Modules that are loaded by `import()`, by their absolute paths. @type {Set<string>} */
+const later = new Set();
+/** @type {import("esbuild").Plugin} */
+const leftOut = {
+  name: "left out",
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /^\./ }, ({ kind, path, resolveDir }) => {
+      if (kind !== "dynamic-import") return undefined;
+      later.add(resolve(resolveDir, path));
+      return { path, external: true };
+    }),
+};
+
+/** @param {string[]} files @returns {Promise<[number, number]>} minified, and gzip -9 of that */
+async function weighed(files) {
+  const contents = files.map((file) => `export * from ${JSON.stringify(resolve(file))};`).join("\n");
+  const { outputFiles } = await build({
+    stdin: { contents, resolveDir: process.cwd() },
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "esnext",
+    // An application has the frameworks already.
+    external: ["react", "vue"],
+    plugins: [leftOut],
+    write: false,
+  });
+  const [{ contents: bundled }] = outputFiles;
+  return [bundled.length, gzipSync(bundled, { level: 9 }).length];
+}
+
+const [minified, gzipped] = await weighed(entries);
+console.log(`${minified} bytes minified, ${gzipped} bytes gzip -9`);
+if (isLater) {
+  for (const part of [...later].sort()) {
+    const [more, moreGzipped] = await weighed([...entries, part]);
+    console.log(`${part.slice(part.lastIndexOf("/src/") + 1)}: ${more - minified} more, ${moreGzipped - gzipped} gzip -9`);
+  }
+}

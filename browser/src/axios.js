@@ -6,11 +6,11 @@
  * already transformed. A request that names an adapter of its own goes around the session.
  */
 
-import { parseBody, reasonIn, verdict, wantsBody } from "./decide/dialect.js";
-import { SessionError } from "./errors.js";
+import { parseBody, refusal, wantsBody } from "./decide/answers.js";
 
 /** @typedef {import("./gate.js").Holding} Holding */
-/** @typedef {Pick<import("./session.js").Session, "gate" | "home" | "dialect">} Session */
+/** @typedef {Pick<import("./session.js").Session, "gate" | "home" | "ready">} Session */
+/** @typedef {import("./decide/speech.js").Speech} Speech */
 /** @typedef {(config: any) => Promise<any>} Adapter */
 /** @typedef {{defaults: {adapter?: any}, create?: (config?: any) => any}} AxiosInstance */
 
@@ -33,10 +33,13 @@ export function attach(session, instance) {
   const inner = typeof before === "function" ? before : named(instance, before);
   let isAttached = true;
   /** @type {Adapter} */
-  const adapter = async (config) =>
-    isAttached && isOurs(session, config)
-      ? send(session, inner, config)
+  const adapter = async (config) => {
+    const isOurs = () => isAttached && config.evertoken !== false && isAtHome(session, config);
+    const speech = isOurs() ? await session.ready() : null;
+    return speech && isOurs() && !optsOut(speech, config)
+      ? send(session, speech, inner, config)
       : given(await settled(inner, config, {}));
+  };
   owners.set(adapter, session);
   instance.defaults.adapter = adapter;
   return () => {
@@ -67,34 +70,24 @@ function named(instance, names) {
 
 /**
  * @param {Session} session
+ * @param {Speech} speech
  * @param {Adapter} inner
  * @param {any} config
  */
-async function send(session, inner, config) {
+async function send(session, speech, inner, config) {
   const isRepeatable = !(config.data?.pipe ?? config.data?.pipeTo);
   const [signal, release] = cancellation(config);
   const progress = forward(config);
   /** @param {Holding} holding */
   const attempt = async (holding) => {
-    const headers = withToken(session.dialect, config.headers, holding);
+    const headers = withToken(speech, config.headers, holding);
     const tried = await settled(inner, config, { ...progress, headers });
-    return { ...tried, refusal: await judge(session, tried.response) };
+    return { ...tried, answer: tried.response, refusal: await judge(session, speech, tried.response) };
   };
+  // An answer that nobody reads would keep its connection.
+  const drop = (/** @type {{response: any}} */ { response }) => response.data?.destroy?.();
   try {
-    const holding = await session.gate.enter(isRepeatable, signal);
-    const first = await attempt(holding);
-    if (!first.refusal) return given(first);
-    const next = await session.gate.refused(holding, false, first.refusal.over, signal);
-    if (!next) return given(first);
-    if (!isRepeatable) {
-      const told = "the access token has been renewed, but this body is a stream and is used up: send it again";
-      throw new SessionError("not_replayable", told, { response: first.response });
-    }
-    // An answer that nobody reads would keep its connection.
-    first.response.data?.destroy?.();
-    const second = await attempt(next);
-    if (second.refusal) await session.gate.refused(next, true, second.refusal.over, signal);
-    return given(second);
+    return given(await session.gate.sent(attempt, isRepeatable, signal, drop));
   } finally {
     release();
   }
@@ -127,10 +120,14 @@ function given({ response, error }) {
   return response;
 }
 
-/** Whether a request carries the session's token. @param {Session} session @param {any} config */
-function isOurs({ home, dialect }, config) {
-  if (config.evertoken === false) return false;
-  if (config.auth && /^authorization$/i.test(dialect.access_token.header)) return false;
+/** Whether a request says itself that it carries no access token, or another. @param {Speech} speech @param {any} config */
+function optsOut({ header, optsOut }, { auth, headers = {} }) {
+  const plain = Object.entries(headers).filter(([, value]) => ["string", "number", "boolean"].includes(typeof value));
+  return (auth && /^authorization$/i.test(header)) || optsOut?.(new Headers(plain.map(([name, value]) => [name, String(value)])));
+}
+
+/** Whether a request goes to where the session's token belongs. @param {Session} session @param {any} config */
+function isAtHome({ home }, config) {
   const url = String(config.url ?? "");
   const base = String(config.baseURL ?? "");
   const joined = url && base ? `${base.replace(/\/+$/, "")}/${url.replace(/^\/+/, "")}` : url || base;
@@ -144,37 +141,37 @@ function isOurs({ home, dialect }, config) {
 
 /**
  * A copy of a request's headers, plain or AxiosHeaders, with the access token in the place of what stood there.
- * @param {Session["dialect"]} dialect
+ * @param {Speech} speech
  * @param {any} headers
  * @param {Holding} holding
  */
-function withToken({ access_token: { header, scheme } }, headers, holding) {
+function withToken({ header, scheme }, headers, holding) {
   const copied = copy(headers, {});
   for (const name of Object.keys(copied)) {
     if (name.toLowerCase() === header.toLowerCase()) delete copied[name];
   }
-  copied[header] = scheme === null ? holding.access_token : `${scheme} ${holding.access_token}`;
+  copied[header] = scheme + holding.access_token;
   return copied;
 }
 
 /**
  * Whether an answer is a refusal of the access token.
  * @param {Session} session
+ * @param {Speech} speech
  * @param {any} response as the adapter gives it: text is not parsed yet
  * @returns {Promise<?{over: ?string}>}
  */
-async function judge({ home, dialect }, { status, headers, data, request }) {
+async function judge({ home }, speech, { status, headers, data, request }) {
   const landedOn = request?.responseURL || request?.res?.responseUrl;
   if (landedOn && !home.covers(landedOn)) return null;
   const type = headers?.get?.("Content-Type") ?? headers?.["content-type"];
   const isText = typeof data === "string" || data instanceof Blob || data?.byteLength !== undefined;
   const length = data?.size ?? data?.byteLength ?? data?.length;
   let document;
-  if (wantsBody(dialect, status, type, String(length))) {
+  if (wantsBody(speech, status, type, String(length))) {
     document = isText ? parseBody(await new Response(data).arrayBuffer()) : data;
   }
-  const said = verdict(dialect, status, document);
-  return said === "accepted" ? null : { over: said === "over" ? reasonIn(dialect, document) : null };
+  return refusal(speech, status, document);
 }
 
 /**

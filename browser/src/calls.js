@@ -1,12 +1,7 @@
 // @ts-check
-/**
- * The calls to the authorization server, written as its dialect wants them and sent around every interceptor.
- */
+/** The calls to the authorization server, sent around every interceptor. */
 
-import { parseBody } from "./decide/dialect.js";
-
-/** @typedef {import("./decide/dialect.js").AuthCall} AuthCall */
-/** @typedef {import("./gate.js").Answer} Answer */
+import { parseBody } from "./decide/answers.js";
 
 /** A longer answer is none: it would be read into memory whole. */
 const LONGEST_ANSWER = 256 * 1024;
@@ -17,44 +12,24 @@ export const absolute = (baseURL, url) => (/^[a-z]+:/i.test(url) ? url : `${base
 /**
  * Send one call, once, and have its answer within the deadline.
  * @param {string} baseURL
- * @param {AuthCall} call
- * @param {Record<string, unknown>} members what goes into the body besides
- * @param {?string} refreshToken
+ * @param {?[string, RequestInit]} call null: the API has no such call
  * @param {number} timeoutMs
- * @returns {Promise<Answer>} rejects where there is none
+ * @returns {Promise<import("./gate.js").Answer>} rejects where there is none
  */
-export async function sendCall(baseURL, call, members, refreshToken, timeoutMs) {
-  const { kind, name = "", scheme } = call.token ?? {};
-  const url = new URL(absolute(baseURL, call.url));
-  const headers = new Headers({ Accept: "application/json", ...call.headers });
-  const body = /** @type {Record<string, any>} */ ({ ...call.body, ...members });
-  if (refreshToken !== null) {
-    if (kind === "body") body[name] = refreshToken;
-    if (kind === "header") headers.set(name, scheme ? `${scheme} ${refreshToken}` : refreshToken);
-    if (kind === "query") url.searchParams.set(name, refreshToken);
-  }
-  const isForm = call.encoding === "form";
-  const hasBody = call.method !== "GET";
-  if (hasBody) headers.set("Content-Type", isForm ? "application/x-www-form-urlencoded" : "application/json");
-  const response = await fetch(url, {
-    method: call.method,
-    headers,
-    body: hasBody ? (isForm ? String(new URLSearchParams(body)) : JSON.stringify(body)) : undefined,
-    credentials: call.credentials,
+export async function sendCall(baseURL, call, timeoutMs) {
+  if (!call) throw new TypeError("the API has no such call");
+  const [url, init] = call;
+  const response = await fetch(absolute(baseURL, url), {
+    ...init,
     // A page that is reloaded in mid-refresh takes nothing with it.
     keepalive: true,
     redirect: "error",
     cache: "no-store",
-    signal: AbortSignal.timeout(timeoutMs),
+    signal: AbortSignal.timeout(Math.ceil(timeoutMs)),
   });
-  return { status: response.status, retryAfter: response.headers.get("Retry-After"), document: await bounded(response) };
-}
-
-/** The body as JSON, unless it is longer than any answer with tokens. @param {Response} response */
-async function bounded(response) {
   const bytes = await readUpTo(LONGEST_ANSWER, response);
   if (!bytes) throw new Error("the answer is longer than 256 KiB");
-  return parseBody(bytes);
+  return { status: response.status, retryAfter: response.headers.get("Retry-After"), document: parseBody(bytes) };
 }
 
 /**
@@ -62,18 +37,16 @@ async function bounded(response) {
  * @param {number} longest bytes
  * @param {Response} response
  */
-export async function readUpTo(longest, response) {
+export async function readUpTo(longest, { body }) {
   const chunks = [];
-  let length = 0;
-  const reader = response.body?.getReader();
+  const reader = body?.getReader();
   for (let read = await reader?.read(); read && !read.done; read = await reader?.read()) {
-    length += read.value.length;
-    if (length > longest) {
+    chunks.push(read.value);
+    if ((longest -= read.value.length) < 0) {
       // Not awaited: a clone's end is told only once the other half has ended too.
       reader?.cancel().catch(() => {});
       return null;
     }
-    chunks.push(read.value);
   }
   return new Blob(chunks).arrayBuffer();
 }

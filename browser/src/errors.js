@@ -1,6 +1,8 @@
 // @ts-check
 /** Why a request was not answered: `signed_out` with its reason, or `refresh_unavailable`, the tokens kept. */
 export class SessionError extends Error {
+  name = "SessionError";
+
   /**
    * @param {"signed_out" | "refresh_unavailable" | "sign_in_refused" | "not_replayable" | "store_refused"} code
    * @param {string} message
@@ -8,8 +10,16 @@ export class SessionError extends Error {
    */
   constructor(code, message, { cause, ...more } = {}) {
     super(message, { cause });
-    this.name = "SessionError";
     this.code = code;
     Object.assign(this, more);
   }
 }
+
+/** @param {string} reason */
+export const signedOut = (reason) => new SessionError("signed_out", `signed out (${reason}): sign in again`, { reason });
+
+/** What was refused cannot be sent again. @param {unknown} response */
+export const usedUp = (response) =>
+  new SessionError("not_replayable", "the token is new, but the body was a stream and is used up: send it again", {
+    response,
+  });

@@ -7,39 +7,49 @@
  */
 
 import { readRefresh } from "./decide/answers.js";
-import { SessionError } from "./errors.js";
-import { pause } from "./keep/leases.js";
+import { SessionError, signedOut, usedUp } from "./errors.js";
 import { isUsable, judgeStored, parse, render, renewed, successor, tombstone } from "./decide/record.js";
 import { Refresher } from "./decide/refresher.js";
+import { ASLEEP_SECONDS, inTime, monotonic, pause, untilAborted } from "./waits.js";
 
 /** @typedef {import("./decide/refresher.js").Holding} Holding */
 /** @typedef {import("./decide/refresher.js").Decision} Decision */
 /** @typedef {import("./decide/refresher.js").Outcome} Outcome */
 /** @typedef {import("./decide/refresher.js").Moment} Moment */
 /** @typedef {import("./decide/record.js").Record} Record */
-/** @typedef {import("./decide/dialect.js").Dialect} Dialect */
+/** @typedef {import("./decide/record.js").Own} Own */
+/** @typedef {import("./decide/speech.js").Speech} Speech */
 /**
  * @typedef {object} Store keeps one text, compared before it is replaced
  * @property {() => Promise<?string>} load
  * @property {(expected: ?string, document: ?string) => Promise<boolean>} swap
  * @property {<T>(work: () => Promise<T>, timeoutMs: number) => Promise<T>} lease
  */
-/** @typedef {{status: number, retryAfter: ?string, document: unknown}} Answer */
-/** @typedef {(record: Record, timeoutMs: number) => Promise<Answer>} SendRefresh  rejects where there is no answer */
+/** @typedef {{status: number, retryAfter: ?string, document: any}} Answer */
+/**
+ * @typedef {object} Around what a gate stands in: the session
+ * @property {string} baseURL
+ * @property {?Speech} speech known by the time that anything is asked of the gate
+ * @property {Store} store
+ * @property {ReturnType<typeof import("./keep/veil.js").veil>} [veil] in cookie mode
+ * @property {number} timeoutSeconds
+ * @property {(name: import("./decide/speech.js").Call, token: ?string, timeoutMs: number) => Promise<Answer>} call
+ *   rejects where there is no answer
+ * @property {(reason: string) => void} onEnd
+ * @property {(isFetched: boolean) => void} onRenew
+ */
 
-const ATTEMPTS = 3;
-const PAUSES_SECONDS = [0.2, 0.8];
+/** After each try; the last is followed by none. */
+const PAUSES_SECONDS = [0.2, 0.8, Infinity];
 const ANSWER_WITHIN_SECONDS = 10;
-/** A refresh token that was read longer ago than this is read again before it is sent: the tab may have been frozen. */
-const REREAD_AFTER_SECONDS = 5;
 
 /** @returns {Moment} */
-const now = () => ({ wall: Date.now() / 1000, monotonic: performance.now() / 1000 });
+const now = () => ({ wall: Date.now() / 1000, monotonic: monotonic() });
 
 /**
  * Whether what was begun for one user may go on for another; as for a record in the store.
- * @param {import("./decide/record.js").Own | undefined} before
- * @param {import("./decide/record.js").Own} own
+ * @param {Own | undefined} before
+ * @param {Own} own
  */
 export const isSameUser = (before, own) =>
   !before?.is_signed_in ||
@@ -49,22 +59,19 @@ export const isSameUser = (before, own) =>
 export class Gate {
   /** The page was away, and has not heard what other tabs told meanwhile. */
   wasAway = false;
+  refresher = new Refresher();
+  /** Who is signed in on this page. @type {Own} */
+  own = {};
+  /** @type {?Promise<Outcome>} */
+  #flight = null;
   /** @type {?Promise<unknown>} */
   #looking = null;
+  /** @type {import("./decide/refresher.js").Failed} */
+  #failed = {};
 
-  /** @param {{server: string, dialect: Dialect, store: Store, send: SendRefresh, timeoutSeconds: number,
-   *   onEnd: (reason: string) => void, onRenew: (isFetched: boolean) => void}} around */
+  /** @param {Around} around */
   constructor(around) {
     this.around = around;
-    this.refresher = new Refresher();
-    /** @type {import("./decide/record.js").Own} */
-    this.own = {};
-    /** @type {WeakMap<Holding, import("./decide/record.js").Own>} whose an access token was */
-    this.owners = new WeakMap();
-    /** @type {?Promise<Outcome>} */
-    this.flight = null;
-    /** @type {Outcome} */
-    this.lastFailed = { failed: { why: "no refresh was tried" } };
   }
 
   /** The access token to send a request with. @param {boolean} isRepeatable @param {?AbortSignal} [signal] */
@@ -82,6 +89,27 @@ export class Gate {
   }
 
   /**
+   * Send a request with an access token, and once more if that was refused.
+   * @template {{answer: unknown, refusal: ?{over: ?string}}} T
+   * @param {(holding: Holding) => Promise<T>} send
+   * @param {boolean} isRepeatable
+   * @param {?AbortSignal} [signal]
+   * @param {(first: T) => void} [forget] what is not given to the application
+   * @returns {Promise<T>}
+   */
+  async sent(send, isRepeatable, signal, forget) {
+    /** @type {?Holding} */
+    let holding = await this.enter(isRepeatable, signal);
+    for (let isAgain = false; ; isAgain = true) {
+      const tried = await send(holding);
+      holding = tried.refusal && (await this.refused(holding, isAgain, tried.refusal.over, signal));
+      if (!holding || isAgain) return tried;
+      if (!isRepeatable) throw usedUp(tried.answer);
+      forget?.(tried);
+    }
+  }
+
+  /**
    * A request that was sent with `holding` was refused because of it; null: the refusal is the application's.
    * @param {Holding} holding
    * @param {boolean} wasSentAgain
@@ -89,10 +117,9 @@ export class Gate {
    * @param {?AbortSignal} [signal]
    * @returns {Promise<?Holding>}
    */
-  refused(holding, wasSentAgain, over, signal) {
-    const { generation } = holding;
+  refused({ generation, owner }, wasSentAgain, over, signal) {
     const question = (/** @type {Moment} */ at) => this.refresher.afterRefusal(at, generation, wasSentAgain, over);
-    return this.#follow(question, generation, true, signal, false, this.owners.get(holding));
+    return this.#follow(question, generation, true, signal, false, owner);
   }
 
   /** A new access token, now. */
@@ -103,16 +130,16 @@ export class Gate {
   /** A sign-in or sign-out is in the store: whatever flies is overtaken by it. @param {Outcome} outcome */
   tookOver(outcome) {
     const wasSignedIn = this.own.is_signed_in;
-    this.flight = null;
+    this.#flight = null;
     this.#apply(outcome);
-    if ("ended" in outcome && wasSignedIn) this.around.onEnd(outcome.ended.reason);
+    if (outcome.ended && wasSignedIn) this.around.onEnd(outcome.ended.reason);
   }
 
   /** The page goes on with whoever is signed in by this record. @param {Record} record */
   adopt(record) {
-    if (isUsable(record, now().wall)) return this.tookOver(renewed(record, false));
+    if (isUsable(record, now().wall)) return this.tookOver(renewed(record));
     const { session_id, account } = record;
-    this.flight = null;
+    this.#flight = null;
     this.refresher.forget();
     this.own = { session_id, account, is_signed_in: true };
   }
@@ -125,10 +152,10 @@ export class Gate {
    */
   async look(renews) {
     const [, stored] = await this.read();
-    if (this.own.is_signed_in && !this.flight) {
+    if (this.own.is_signed_in && !this.#flight) {
       const judged = judgeStored(stored, this.own, now().wall);
       if (judged) this.tookOver(judged);
-      else if (renews) this.#decide((at) => this.refresher.beforeSending(at), false);
+      else if (renews) this.#decide((at) => this.refresher.beforeSending(at));
     }
     return stored;
   }
@@ -138,15 +165,28 @@ export class Gate {
    * @param {boolean} [forgives] a document that is damaged counts as none
    * @returns {Promise<[?string, ?Record]>}
    */
-  async read(forgives = false) {
-    const document = await this.around.store.load();
-    if (document === null) return [null, null];
-    const found = parse(document);
-    if ("record" in found && found.record.server === this.around.server) return [document, found.record];
-    if (forgives && "refused" in found && ["not_json", "no_token", "member"].includes(found.refused)) {
-      return [document, null];
-    }
-    throw new SessionError("store_refused", "the store holds no session of this server: remove it, or name another");
+  async read(forgives) {
+    const { store, veil, baseURL } = this.around;
+    const document = await store.load();
+    const { record, refused } = document === null ? {} : parse(document);
+    const isOurs = record ? record.server === baseURL : !refused || (forgives && !/^(foreign|later)/.test(refused));
+    if (!isOurs) throw new SessionError("store_refused", "another program's data is in the store: give another name");
+    if (record && !record.ended && veil) return [document, await veil.lift(record)];
+    veil?.keep(null);
+    return [document, record ?? null];
+  }
+
+  /**
+   * Put a record, or nothing, into the place of a document.
+   * @param {?string} document
+   * @param {?Record} record
+   * @returns {Promise<boolean>} false: something else stands there by now
+   */
+  async write(document, record) {
+    const { store, veil } = this.around;
+    const isDone = await store.swap(document, record && render(veil ? { ...record, access_token: null } : record));
+    if (isDone) veil?.keep(record);
+    return isDone;
   }
 
   /**
@@ -155,189 +195,129 @@ export class Gate {
    * @param {boolean} isRepeatable
    * @param {?AbortSignal} [signal]
    * @param {boolean} [wantsNew]
-   * @param {import("./decide/record.js").Own} [owner] whose request it is
+   * @param {Own} [owner] whose request it is
    */
-  async #follow(question, refusedGeneration, isRepeatable, signal, wantsNew = false, owner = this.own) {
+  async #follow(question, refusedGeneration, isRepeatable, signal, wantsNew, owner = this.own) {
     signal?.throwIfAborted();
     let decision = this.#decide(question, wantsNew);
-    while (["wait", "start_and_wait", "end_and_wait"].includes(decision.step)) {
-      signal?.throwIfAborted();
-      const flight = /** @type {Promise<Outcome>} */ (this.flight);
-      const outcome = await untilAborted(flight, signal);
-      decision = this.#decide((at) => this.refresher.afterWaiting(at, outcome, refusedGeneration, isRepeatable), false);
+    while (decision.waits) {
+      const outcome = await untilAborted(/** @type {Promise<Outcome>} */ (this.#flight), signal);
+      decision = this.#decide((at) => this.refresher.afterWaiting(at, outcome, refusedGeneration, isRepeatable));
     }
+    const { holding = null, rest, reason } = decision;
+    if (reason) throw signedOut(reason);
     // Somebody else has signed in on this page since: not with a request of the user before.
-    if (decision.holding && !isSameUser(owner, this.own)) decision = { step: "signed_out", reason: "signed_in_anew" };
-    return this.#conclude(decision);
+    if (holding && !isSameUser(owner, this.own)) throw signedOut("signed_in_anew");
+    if (rest === undefined) return holding;
+    const { why, error } = this.#failed;
+    if (error instanceof SessionError) throw error;
+    // Sums of clocks are not exact.
+    const retryAfterSeconds = Math.max(1, Math.ceil(rest - 1e-6));
+    throw new SessionError("refresh_unavailable", `no valid access token, and no new one: ${why}`, {
+      retryAfterSeconds, cause: error,
+    });
   }
 
-  /** @param {(at: Moment) => Decision} question @param {boolean} wantsNew */
+  /** @param {(at: Moment) => Decision} question @param {boolean} [wantsNew] */
   #decide(question, wantsNew) {
     const decision = question(now());
-    if (["start_and_wait", "send_and_renew", "end_and_wait"].includes(decision.step)) {
-      this.#start(decision.step === "end_and_wait" ? /** @type {string} */ (decision.reason) : null, wantsNew);
-    }
+    if (decision.starts) this.#start(decision.over, wantsNew);
     return decision;
   }
 
-  /** @param {?string} over @param {boolean} wantsNew */
-  #start(over, wantsNew) {
-    const own = { ...this.own, wants_new: wantsNew };
-    this.refresher.flightStarted();
-    const flight = inTime(over === null ? this.#refresh(own) : this.#end(own, over), this.around.timeoutSeconds)
+  /** @param {string | undefined} over @param {boolean | undefined} wants_new */
+  #start(over, wants_new) {
+    const own = { ...this.own, wants_new };
+    this.refresher.isFlying = true;
+    const flight = inTime(this.#refresh(own, over), this.around.timeoutSeconds)
       // A fault of ours signs nobody out, and whoever waits is told.
       .catch((error) => /** @type {Outcome} */ ({ failed: { why: String(error?.message ?? error), error } }))
       .then((outcome) => {
-        if (this.flight !== flight) {
-          return "ended" in outcome ? { failed: { why: "a sign-in or sign-out has overtaken the refresh" } } : outcome;
-        }
-        this.flight = null;
-        const isNews = "ended" in outcome && (outcome.ended.is_news || own.is_signed_in);
+        const { ended } = outcome;
+        if (this.#flight !== flight) return ended ? { failed: { why: "a sign-in or sign-out came first" } } : outcome;
+        this.#flight = null;
         this.#apply(outcome);
         // After those who wait have been told.
-        if (isNews) setTimeout(() => this.around.onEnd(outcome.ended.reason));
+        if (ended && (ended.is_news || own.is_signed_in)) setTimeout(() => this.around.onEnd(ended.reason));
         return outcome;
       });
-    this.flight = flight;
+    this.#flight = flight;
   }
 
   /** @param {Outcome} outcome */
   #apply(outcome) {
-    this.refresher.flightEnded(now(), outcome, Math.random());
-    if ("failed" in outcome) {
-      this.lastFailed = outcome;
-    } else if ("renewed" in outcome) {
-      const { session_id, account, access_token } = outcome.renewed;
-      this.own = { session_id, account, access_token, is_signed_in: true };
-      this.owners.set(/** @type {Holding} */ (this.refresher.holding), this.own);
-      this.around.onRenew(outcome.renewed.is_fetched === true);
+    const { refresher } = this;
+    const { renewed, failed } = outcome;
+    refresher.flightEnded(now(), outcome, Math.random());
+    if (failed) {
+      this.#failed = failed;
+    } else if (renewed && refresher.holding) {
+      const { session_id, account, access_token } = renewed;
+      this.own = refresher.holding.owner = { session_id, account, access_token, is_signed_in: true };
+      this.around.onRenew(renewed.is_fetched === true);
     } else {
       this.own = { ...this.own, is_signed_in: false };
     }
   }
 
-  /** @param {Decision} decision */
-  #conclude(decision) {
-    if (decision.step === "signed_out") {
-      const reason = /** @type {string} */ (decision.reason);
-      throw new SessionError("signed_out", `signed out (${reason}): sign in again`, { reason });
-    }
-    if (decision.step === "unavailable") {
-      const { why, error } = /** @type {any} */ (this.lastFailed).failed;
-      if (error instanceof SessionError) throw error;
-      const retryAfterSeconds = Math.max(1, Math.ceil(decision.retry_after_seconds ?? 1));
-      throw new SessionError("refresh_unavailable", `no valid access token now, and no new one: ${why}`, {
-        retryAfterSeconds, cause: error,
-      });
-    }
-    return decision.holding ?? null;
-  }
-
-  /** @param {import("./decide/record.js").Own} own @returns {Promise<Outcome>} */
-  async #refresh(own) {
+  /**
+   * @param {Own} own
+   * @param {string | undefined} over a resource has said so: there is nothing to ask
+   * @returns {Promise<Outcome>}
+   */
+  async #refresh(own, over) {
     const { store, timeoutSeconds } = this.around;
-    const giveUpAt = now().monotonic + timeoutSeconds;
+    const giveUpAt = monotonic() + timeoutSeconds;
     const judged = judgeStored((await this.read())[1], own, now().wall);
-    return judged ?? store.lease(() => this.#refreshUnderLease(own, giveUpAt), timeoutSeconds * 1000);
+    return judged ?? store.lease(() => this.#refreshUnderLease(own, over, giveUpAt), timeoutSeconds * 1000);
   }
 
-  /** @param {import("./decide/record.js").Own} own @param {number} giveUpAt @returns {Promise<Outcome>} */
-  async #refreshUnderLease(own, giveUpAt) {
-    const { dialect, store, send, timeoutSeconds } = this.around;
-    let why = "there was no time left for a refresh";
-    let wait = null;
-    for (let attempt = 0; attempt < ATTEMPTS && now().monotonic < giveUpAt; attempt += 1) {
+  /** @param {Own} own @param {string | undefined} over @param {number} giveUpAt @returns {Promise<Outcome>} */
+  async #refreshUnderLease(own, over, giveUpAt) {
+    const { timeoutSeconds } = this.around;
+    /** @type {import("./decide/refresher.js").Failed} */
+    let failed = { why: "no time was left for a refresh" };
+    for (const pauseSeconds of PAUSES_SECONDS) {
       const readAt = now();
       const [document, stored] = await this.read();
       const judged = judgeStored(stored, own, readAt.wall);
-      if (judged || !stored) return judged ?? { ended: { reason: "signed_out" } };
+      if (judged || !stored) return judged ?? {};
       const sentAt = now();
-      if (sentAt.wall - readAt.wall > REREAD_AFTER_SECONDS) {
-        // Not the time of those who wait: the machine has slept, or the tab was frozen.
+      // The tab may have been frozen since the refresh token was read: it is read again.
+      if (sentAt.wall - readAt.wall > ASLEEP_SECONDS) {
+        // Not the time of those who wait.
         giveUpAt = sentAt.monotonic + timeoutSeconds;
         continue;
       }
-      /** @type {import("./decide/answers.js").Said} */
-      let said;
-      try {
-        const left = Math.min(ANSWER_WITHIN_SECONDS, giveUpAt - sentAt.monotonic);
-        const { status, retryAfter, document: body } = await send(stored, left * 1000);
-        said = readRefresh(dialect, status, retryAfter, body, stored.session_id);
-      } catch (error) {
-        const told = `no answer to the refresh: ${/** @type {Error} */ (error).message}`;
-        said = { unusable: { why: told, retry_after_seconds: null, is_stale: false, is_final: false } };
-      }
-      if ("unusable" in said) {
-        why = said.unusable.why;
-        if (now().monotonic - sentAt.monotonic > ANSWER_WITHIN_SECONDS + REREAD_AFTER_SECONDS) {
-          giveUpAt = now().monotonic + timeoutSeconds;
-        }
-        wait = said.unusable.retry_after_seconds;
-        const seconds = wait ?? PAUSES_SECONDS[attempt];
+      const left = Math.min(ANSWER_WITHIN_SECONDS, giveUpAt - sentAt.monotonic);
+      if (left <= 0) break;
+      const { tokens, unusable, over: reason = "" } = over ? { over } : await this.#ask(stored, left);
+      if (unusable) {
+        const at = monotonic();
+        if (at - sentAt.monotonic > ANSWER_WITHIN_SECONDS + ASLEEP_SECONDS) giveUpAt = at + timeoutSeconds;
+        failed = unusable;
+        const seconds = Math.max(pauseSeconds, unusable.retry_after_seconds ?? 0);
         // Where a refresh token is good for one use, sending it again at once would look like theft.
-        const isLast = said.unusable.is_final || !dialect.refresh_is_repeatable || attempt + 1 === ATTEMPTS;
-        if (isLast || now().monotonic + seconds >= giveUpAt) break;
+        if (unusable.is_final || !this.around.speech?.isRepeatable || at + seconds >= giveUpAt) break;
         await pause(seconds);
         continue;
       }
-      const next = "over" in said ? tombstone(stored, said.over) : successor(stored, said.tokens, sentAt.wall);
+      const next = tokens ? successor(stored, tokens, sentAt.wall) : tombstone(stored, reason);
       // Written before anybody is told; where somebody has written meanwhile, it is read again.
-      if (!(await store.swap(document, render(next)))) continue;
-      return "over" in said ? { ended: { reason: said.over, is_news: true } } : renewed(next, true);
+      if (await this.write(document, next)) return tokens ? renewed(next, true) : { ended: { reason, is_news: true } };
     }
-    return { failed: { why, retry_after_seconds: wait } };
+    return { failed };
   }
 
-  /** A resource has said that the session is over. @param {import("./decide/record.js").Own} own @param {string} reason */
-  async #end(own, reason) {
-    const { store, timeoutSeconds } = this.around;
-    return store.lease(async () => {
-      const [document, stored] = await this.read();
-      const judged = judgeStored(stored, own, now().wall);
-      if (judged || !stored) return judged ?? { ended: { reason, is_news: true } };
-      await store.swap(document, render(tombstone(stored, reason)));
-      return { ended: { reason, is_news: true } };
-    }, timeoutSeconds * 1000);
+  /** @param {Record} stored @param {number} seconds @returns {Promise<import("./decide/answers.js").Said>} */
+  async #ask({ refresh_token, session_id }, seconds) {
+    const { around } = this;
+    try {
+      const { status, retryAfter, document } = await around.call("refresh", refresh_token, seconds * 1000);
+      return readRefresh(/** @type {Speech} */ (around.speech), status, retryAfter, document, session_id);
+    } catch (/** @type {any} */ error) {
+      const why = `no answer to the refresh: ${error.message}`;
+      return { unusable: { why, retry_after_seconds: null, is_stale: false, is_final: false } };
+    }
   }
-}
-
-/**
- * Wait for work that has bounds of its own, and a little longer; but a store may wait for ever, for the transaction of
- * a tab that was frozen. Time in which this page stood still itself does not count, once.
- * @template T
- * @param {Promise<T>} work
- * @param {number} seconds
- * @returns {Promise<T>}
- */
-function inTime(work, seconds) {
-  return new Promise((resolve, reject) => {
-    const longest = seconds + REREAD_AFTER_SECONDS;
-    /** @type {ReturnType<typeof setTimeout>} */
-    let timer;
-    const wait = (/** @type {boolean} */ mayBeLate) => {
-      const from = now().monotonic;
-      timer = setTimeout(() => {
-        if (mayBeLate && now().monotonic - from > longest + REREAD_AFTER_SECONDS) wait(false);
-        else reject(new Error(`the store has not answered in ${longest} seconds`));
-      }, longest * 1000);
-    };
-    wait(true);
-    work.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
-}
-
-/**
- * Wait for a flight, or until the caller's own signal gives up; the flight goes on.
- * @template T
- * @param {Promise<T>} flight
- * @param {?AbortSignal} [signal]
- * @returns {Promise<T>}
- */
-function untilAborted(flight, signal) {
-  if (!signal) return flight;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    flight.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

@@ -2,7 +2,7 @@
 import { attach } from "./axios.js";
 import { Session as Core } from "./session.js";
 
-export { EVERTOKEN, EVERTOKEN_COOKIE } from "./decide/dialect.js";
+export { adopt } from "./adopting.js";
 export { SessionError } from "./errors.js";
 export { indexedDBStore, memoryStore } from "./keep/stores.js";
 export { localStorageStore, sessionStorageStore } from "./keep/web_storage.js";

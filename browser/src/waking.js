@@ -5,47 +5,33 @@
 const TICK_MS = 15_000;
 
 /**
- * @param {(renews: boolean) => void} look
+ * @param {(renews: boolean, isIdle?: boolean) => void} look  idle: nothing has happened but that time went by
  * @param {() => void} cameOnline
  * @param {(isIt: boolean) => void} away  frozen, or kept for the back button
- * @returns {() => void} stops it
+ * @param {AbortSignal} signal ends it
  */
-export function watch(look, cameOnline, away) {
+export function watch(look, cameOnline, away, signal) {
   const { document, window } = globalThis;
-  if (!document?.addEventListener) return () => {};
+  if (!document?.addEventListener) return;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   let ticking;
-  const check = () => {
+  const tick = () => {
     clearInterval(ticking);
-    ticking = undefined;
-    if (document.visibilityState === "hidden") return;
-    ticking = setInterval(() => look(true), TICK_MS);
-    look(true);
+    const isShown = document.visibilityState !== "hidden" && !signal.aborted;
+    if (isShown) ticking = setInterval(look, TICK_MS, true, true);
+    return isShown;
   };
-  const online = () => {
-    cameOnline();
-    look(document.visibilityState !== "hidden");
+  const hear = (/** @type {Event} */ { type }) => {
+    const isLeaving = /^(freeze|pagehide)$/.test(type);
+    // From the back-forward cache, or thawed: what other tabs have told meanwhile was not heard.
+    if (isLeaving || /^(resume|pageshow)$/.test(type)) away(isLeaving);
+    if (isLeaving) return;
+    if (type === "online") cameOnline();
+    const isShown = tick();
+    if (isShown || type !== "visibilitychange") look(isShown);
   };
-  const leave = () => away(true);
-  const back = () => {
-    away(false);
-    if (document.visibilityState === "hidden") look(false);
-    check();
-  };
-  // From the back-forward cache, or thawed: what other tabs have told meanwhile was not heard.
-  /** @type {[EventTarget, string, () => void][]} */
-  const listening = [
-    [document, "visibilitychange", check],
-    [document, "freeze", leave],
-    [document, "resume", back],
-    [window, "pagehide", leave],
-    [window, "pageshow", back],
-    [window, "online", online],
-  ];
-  for (const [target, type, hear] of listening) target.addEventListener(type, hear);
-  if (document.visibilityState !== "hidden") ticking = setInterval(() => look(true), TICK_MS);
-  return () => {
-    clearInterval(ticking);
-    for (const [target, type, hear] of listening) target.removeEventListener(type, hear);
-  };
+  for (const type of ["visibilitychange", "freeze", "resume"]) document.addEventListener(type, hear, { signal });
+  for (const type of ["pagehide", "pageshow", "online"]) window.addEventListener(type, hear, { signal });
+  signal.addEventListener("abort", tick);
+  tick();
 }

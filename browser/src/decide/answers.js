@@ -1,16 +1,16 @@
 // @ts-check
-/** Reading what the authorization server answered: new tokens, an end, or nothing that can be used. Pure. */
+/** Reading what a server answered: new tokens, an end, a refusal, or nothing that can be used. Pure. */
 
-import { find, isPrintable, reasonIn, refreshVerdict } from "./dialect.js";
-
-/** @typedef {import("./dialect.js").Dialect} Dialect */
+/** @typedef {import("./speech.js").Speech} Speech */
 /**
  * @typedef {{access_token: string, refresh_token: ?string, expires_in: ?number, refresh_expires_in: ?number,
  *   session_id: ?string, csrf_token?: ?string}} Tokens
  * @typedef {{why: string, retry_after_seconds: ?number, is_stale: boolean, is_final: boolean}} Unusable
- * @typedef {{tokens: Tokens} | {over: string} | {unusable: Unusable}} Said
+ * @typedef {{tokens?: Tokens, over?: string, unusable?: Unusable}} Said  one of them
  */
 
+/** A longer answer is not looked into: it is data, not a refusal. */
+export const LONGEST_BODY_READ = 1024 * 1024;
 const LONGEST_LIFETIME_SECONDS = 10 * 365 * 86_400;
 
 /**
@@ -20,64 +20,109 @@ const LONGEST_LIFETIME_SECONDS = 10 * 365 * 86_400;
  */
 export const isToken = (value) => typeof value === "string" && /^[!-~]{1,16384}$/.test(value);
 
-/** @param {string} why @returns {{unusable: Unusable}} */
-const unusable = (why, retry_after_seconds = /** @type {?number} */ (null), is_final = true, is_stale = false) => ({
-  unusable: { why, retry_after_seconds, is_stale, is_final },
-});
+/**
+ * The text, where it is one without control characters and halves of surrogate pairs.
+ * @param {unknown} text
+ * @param {number} longest
+ */
+const printable = (text, longest) =>
+  typeof text === "string" && text && !/(?! )[\p{C}\p{Z}]/u.test(text) ? Array.from(text).slice(0, longest).join("") : null;
+
+/** The body as JSON, or undefined. @param {?ArrayBuffer | Uint8Array} bytes */
+export function parseBody(bytes) {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(/** @type {BufferSource} */ (bytes)));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Whether the body has to be read to judge an answer; otherwise a stream stays a stream.
+ * @param {Speech} speech
+ * @param {number} status
+ * @param {?string} type its Content-Type
+ * @param {?string} length its Content-Length
+ */
+export const wantsBody = (speech, status, type, length) =>
+  speech.looksInto(status) &&
+  /^\s*(application\/|[^;]+\+)json\s*(;|$)/i.test(type ?? "") &&
+  !(/^\d+$/.test(length ?? "") && Number(length) > LONGEST_BODY_READ);
+
+/**
+ * Whether an answer is a refusal of the access token.
+ * @param {Speech} speech
+ * @param {number} status
+ * @param {unknown} document
+ * @returns {?{over: ?string}} over: the session is, for that reason
+ */
+export function refusal(speech, status, document) {
+  const verdict = speech.verdict(status, document);
+  return verdict === "accepted" ? null : { over: verdict === "over" ? reasonIn(speech, document) : null };
+}
+
+/** Why the session is over, as the answer says. @param {Speech} speech @param {unknown} document */
+export const reasonIn = (speech, document) => printable(speech.find(document, "reason"), 64) ?? "unknown";
 
 /** The seconds of a Retry-After header; null without one, or for a date. @param {?string | undefined} text */
 export const retryAfter = (text) => (/^\d{1,9}$/.test((text ?? "").trim()) ? Number(text) : null);
 
 /**
+ * @param {string} why
+ * @param {?number} retry_after_seconds
+ * @returns {{tokens?: undefined, over?: undefined, unusable: Unusable}}
+ */
+const unusable = (why, retry_after_seconds = null, is_final = true, is_stale = false) => ({
+  unusable: { why, retry_after_seconds, is_stale, is_final },
+});
+
+/**
  * What an answer to a refresh means.
- * @param {Dialect} dialect
+ * @param {Speech} speech
  * @param {number} status
  * @param {?string | undefined} retry its Retry-After header
  * @param {unknown} document its body as JSON, or undefined
  * @param {?string} sessionId the session that was refreshed
  * @returns {Said}
  */
-export function readRefresh(dialect, status, retry, document, sessionId) {
-  const verdict = refreshVerdict(dialect, status, document);
-  if (verdict === "over") return { over: reasonIn(dialect, document) };
+export function readRefresh(speech, status, retry, document, sessionId) {
+  const verdict = speech.verdict(status, document, true);
+  if (verdict === "over") return { over: reasonIn(speech, document) };
   const wait = retryAfter(retry);
   if (verdict === "stale") return unusable("a newer refresh token has been used", wait, false, true);
   if (status < 200 || status >= 300) {
     const isFinal = status >= 300 && status < 500 && ![408, 425, 429].includes(status);
     return unusable(`the refresh was answered with ${status}`, wait, isFinal);
   }
-  const said = readTokens(dialect, document);
-  if ("tokens" in said && sessionId !== null && (said.tokens.session_id ?? sessionId) !== sessionId) {
-    return unusable("the answer is for another session");
-  }
-  return said;
+  const said = readTokens(speech, document);
+  return said.tokens && sessionId !== null && (said.tokens.session_id ?? sessionId) !== sessionId
+    ? unusable("the answer is for another session")
+    : said;
 }
 
 /**
  * The tokens in an answer of sign-in or refresh.
- * @param {Dialect} dialect
+ * @param {Speech} speech
  * @param {unknown} document
- * @returns {{tokens: Tokens} | {unusable: Unusable}}
+ * @returns {{tokens: Tokens, unusable?: undefined} | {tokens?: undefined, unusable: Unusable}}
  */
-export function readTokens(dialect, document) {
+export function readTokens(speech, document) {
   if (document === undefined) return unusable("the answer is not JSON");
-  const { tokens: places, lifetime_seconds } = dialect;
-  const at = (/** @type {string} */ name) => find(document, places[name]) ?? null;
-  const lacks = (/** @type {string} */ name) => unusable(`the answer has no usable ${name} at ${places[name]}`);
-  const access_token = at("access_token");
-  if (!isToken(access_token)) return lacks("access_token");
-  const refresh_token = at("refresh_token");
-  if (refresh_token !== null && !isToken(refresh_token)) return lacks("refresh_token");
-  const lifetime = at("expires_in") ?? lifetime_seconds;
+  const at = (/** @type {string} */ name) => /** @type {any} */ (speech.find(document, name) ?? null);
+  const [access_token, refresh_token, id] = ["access_token", "refresh_token", "session_id"].map(at);
+  const lifetime = at("expires_in") ?? speech.lifetime_seconds ?? null;
   const expires_in = seconds(lifetime);
-  // Also where it says that the token has expired already.
-  if (lifetime !== null && !(expires_in !== null && expires_in > 0)) return lacks("expires_in");
-  const id = at("session_id");
+  const lacking =
+    (!isToken(access_token) && "access_token") ||
+    (refresh_token !== null && !isToken(refresh_token) && "refresh_token") ||
+    // Also where it says that the token has expired already.
+    (lifetime !== null && !(expires_in !== null && expires_in > 0) && "expires_in");
+  if (lacking) return unusable(`the answer has no usable ${lacking}`);
   return {
     tokens: {
       access_token, refresh_token, expires_in,
       refresh_expires_in: seconds(at("refresh_token_expires_in")),
-      session_id: isPrintable(id) && Array.from(id).length <= 256 ? id : null,
+      session_id: printable(id, 256) === id ? id : null,
     },
   };
 }

@@ -1,132 +1,188 @@
 // @ts-check
 /**
- * A dialect: one API's way of speaking, as data. Pure. The members are those of conformance/README.md, in snake_case.
+ * A dialect: one API's way of speaking, as data. Pure. Loaded only by pages that name one. The members are those of
+ * conformance/README.md, in snake_case.
  *
- * @typedef {{status: number, body?: Record<string, (string | number | boolean)[]>}} Match
- * @typedef {{url: string, method?: string, encoding?: "json" | "form", username?: string, password?: string,
- *   token?: {kind?: "body" | "header" | "query" | "cookie", name?: string, scheme?: ?string},
- *   body?: Record<string, unknown>, headers?: Record<string, string>,
- *   credentials?: "omit" | "same-origin" | "include"}} AuthCall
- * @typedef {{name: string, access_token: {header: string, scheme: ?string}, login: ?AuthCall, refresh: AuthCall,
- *   logout: ?AuthCall, csrf?: AuthCall, tokens: Record<string, ?string>, expired: Match[], over: Match[], refresh_over: Match[],
- *   stale: Match[], reason: ?string, refresh_is_repeatable: boolean, lifetime_seconds: ?number}} Dialect
- * @typedef {"accepted" | "expired" | "over" | "stale"} Verdict
+ * @typedef {{status: number, body: Record<string, (string | number | boolean)[]>}} Match
+ * @typedef {{kind: "body" | "header" | "query" | "cookie", name: string, scheme: ?string}} TokenPlace
+ * @typedef {{url: string, method: string, encoding: "json" | "form", username: string, password: string,
+ *   token: TokenPlace, body: Record<string, unknown>, headers: Record<string, string>}} AuthCall
+ * @typedef {{header: string, cookie: ?string, url: ?string}} Csrf
+ * @typedef {{name: string, access_token: {header: string, scheme: ?string}, login: ?AuthCall, refresh: ?AuthCall,
+ *   logout: ?AuthCall, csrf: ?Csrf, tokens: Record<string, ?string>, expired: Match[], over: Match[],
+ *   refresh_over: Match[], stale: Match[], reason: ?string, refresh_is_repeatable: boolean, lifetime_seconds: ?number,
+ *   opt_out: ?{header: string, value: string}, refresh_token_in_answer: "new" | "always" | "never",
+ *   success: {body: Record<string, unknown>}, failure: ?Failure, about: string}} Dialect
+ * @typedef {{status: ?number, body: Record<string, unknown>, status_at: ?string, message_at: ?string,
+ *   code_at: ?string}} Failure
  */
+/**
+ * What a page writes: whatever is left out has its default.
+ * @template T
+ * @typedef {T extends (infer E)[] ? Partly<E>[] : T extends object ? {[K in keyof T]?: Partly<T[K]>} : T} Partly
+ */
+/** @typedef {Partly<Dialect> & {$schema?: string}} DialectDocument */
 
-/** A longer answer is not looked into: it is data, not a refusal. */
-export const LONGEST_BODY_READ = 1024 * 1024;
+import { lazily } from "../waits.js";
+import { refuseContradictions } from "./contradictions.js";
+import { refuseMembers } from "./members.js";
+import { find } from "./pointer.js";
+import { refuseAnswers } from "./samples.js";
 
-/** @param {string} url @returns {AuthCall} */
-const call = (url) => ({
-  url, method: "POST", encoding: "json", token: { kind: "body", name: "refresh_token", scheme: null },
+/** @typedef {import("./speech.js").Speech} Speech */
+/** @typedef {import("./speech.js").Call} Call */
+
+const builtIn = /* @__PURE__ */ lazily(() => import("../dialects.js"));
+
+const CALL = {
+  url: "", method: "POST", encoding: "json", token: { kind: "body", name: "refresh_token", scheme: null },
   username: "username", password: "password", body: {}, headers: {},
-});
-
+};
+const FAILURE = { status: null, body: {}, status_at: null, message_at: null, code_at: null };
+const CSRF = { header: "X-CSRF-Token", cookie: null, url: null };
 const DEFAULTS = {
   name: "home-made",
   access_token: { header: "Authorization", scheme: "Bearer" },
-  login: call("/auth/login"),
-  refresh: call("/auth/refresh"),
-  logout: call("/auth/logout"),
+  login: { url: "/auth/login" },
+  refresh: { url: "/auth/refresh" },
+  logout: { url: "/auth/logout" },
   tokens: {
     access_token: "/access_token", refresh_token: "/refresh_token", expires_in: "/expires_in",
-    refresh_token_expires_in: "/refresh_token_expires_in", session_id: "/session_id",
+    refresh_token_expires_in: "/refresh_token_expires_in", session_id: "/session_id", csrf_token: null,
   },
-  expired: [{ status: 401, body: {} }],
+  expired: [{ status: 401 }],
   over: [],
-  refresh_over: [{ status: 401, body: {} }],
+  refresh_over: [{ status: 401 }],
   stale: [],
   reason: null,
   refresh_is_repeatable: false,
   lifetime_seconds: null,
-};
-
-/** evertoken's own. */
-export const EVERTOKEN = {
-  name: "evertoken",
-  over: [{ status: 401, body: { "/code": ["session_over"] } }],
-  refresh_over: [{ status: 401, body: { "/code": ["token_invalid"] } }],
-  stale: [{ status: 503, body: { "/code": ["stale"] } }],
-  reason: "/reason",
-  refresh_is_repeatable: true,
-};
-
-/** @param {string} url @returns {AuthCall} */
-const withCookie = (url) => ({ url, token: { kind: "header", name: "X-CSRF-Token" }, credentials: "include" });
-
-/**
- * evertoken's own with the refresh token in an HttpOnly cookie. What stands in the place of a refresh token for a
- * script is the CSRF token: with it the browser's cookie may be used, and alone it is good for nothing.
- */
-export const EVERTOKEN_COOKIE = {
-  ...EVERTOKEN,
-  login: { ...withCookie("/auth/login"), body: { delivery: "cookie" } },
-  refresh: withCookie("/auth/refresh"),
-  logout: withCookie("/auth/logout"),
-  csrf: { ...withCookie("/auth/csrf"), method: "GET" },
-  tokens: { refresh_token: "/csrf_token" },
-  // A CSRF token that does not fit: the cookie is another session's by now.
-  refresh_over: [...EVERTOKEN.refresh_over, { status: 403, body: { "/code": ["csrf"] } }],
+  csrf: null,
+  refresh_token_in_answer: "new",
+  opt_out: null,
+  success: { body: {} },
+  failure: null,
+  about: "",
 };
 
 /**
  * A dialect with everything that it leaves out.
- * @param {Partial<Dialect>} given
+ * @param {any} given
  * @returns {Dialect}
- * @throws {TypeError} a pointer is none
  */
-export function complete(given) {
-  const dialect = /** @type {any} */ ({ ...DEFAULTS, ...given });
-  dialect.access_token = { ...DEFAULTS.access_token, ...given.access_token };
-  dialect.tokens = { ...DEFAULTS.tokens, ...given.tokens };
-  for (const name of ["login", "refresh", "logout", "csrf"]) {
-    const own = dialect[name];
-    if (own) dialect[name] = { ...call(own.url), ...own, token: { ...call("").token, ...own.token } };
+export function complete({ $schema, ...given }) {
+  const dialect = { ...DEFAULTS, ...given };
+  for (const name of ["access_token", "tokens", "success"]) dialect[name] = { .../** @type {any} */ (DEFAULTS)[name], ...given[name] };
+  for (const name of ["login", "refresh", "logout"]) {
+    const call = dialect[name];
+    if (call) dialect[name] = { ...CALL, ...call, token: { ...CALL.token, ...call.token } };
   }
-  // What could only fail in mid-conversation is refused at the start.
+  if (dialect.csrf) dialect.csrf = { ...CSRF, ...dialect.csrf };
+  if (dialect.failure) dialect.failure = { ...FAILURE, ...dialect.failure };
   for (const name of ["expired", "over", "refresh_over", "stale"]) {
-    dialect[name] = dialect[name].map((/** @type {Match} */ rule) => ({ body: {}, ...rule }));
-    for (const rule of dialect[name]) places(rule).forEach(steps);
+    dialect[name] = dialect[name].map((/** @type {object} */ rule) => ({ body: {}, ...rule }));
   }
-  for (const pointer of [...Object.values(dialect.tokens), dialect.reason]) find(null, pointer);
   return dialect;
 }
 
-/** @param {Match} rule */
-const places = (rule) => Object.keys(rule.body ?? {});
-
-/** @param {string} pointer @returns {string[]} */
-function steps(pointer) {
-  if (pointer === "") return [];
-  if (pointer[0] !== "/" || /~(?![01])/.test(pointer)) {
-    throw new TypeError(`${pointer} is not a JSON Pointer (RFC 6901)`);
-  }
-  return pointer.slice(1).split("/").map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"));
+/**
+ * The dialect that a document describes.
+ * @param {unknown} document
+ * @returns {Dialect}
+ * @throws {TypeError} a member is unknown, is not what it must be, or contradicts another; the text names it
+ */
+export function read(document) {
+  refuseMembers(document);
+  const dialect = complete(document);
+  refuseContradictions(dialect);
+  refuseAnswers(dialect, speechOf(dialect).verdict);
+  return dialect;
 }
 
 /**
- * The value at a place of a document; undefined where there is none, which JSON knows not.
- * @param {any} document
- * @param {?string | undefined} pointer
+ * How an API speaks, by a document or a built-in's name.
+ * @param {unknown} given
+ * @returns {Promise<Speech>}
+ * @throws {TypeError} there is no such dialect
  */
-export function find(document, pointer) {
-  if (pointer == null) return undefined;
-  for (const step of steps(pointer)) {
-    if (typeof document !== "object" || !Object.hasOwn(document ?? {}, step)) return undefined;
-    // The length is a list's own, but not the document's.
-    if (Array.isArray(document) && step === "length") return undefined;
-    document = document[step];
+export async function readDialect(given) {
+  if (typeof given !== "string") return speechOf(read(given));
+  const { DIALECTS } = await builtIn();
+  if (!Object.hasOwn(DIALECTS, given)) {
+    throw new TypeError(`there is no dialect ${given}: name one of ${Object.keys(DIALECTS).join(", ")}, or give a document`);
   }
-  return document;
+  return speechOf(read(/** @type {Record<string, unknown>} */ (DIALECTS)[given]));
 }
 
-/** The body as JSON, or undefined. @param {Uint8Array | ArrayBuffer} bytes */
-export function parseBody(bytes) {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    return undefined;
+/** @param {Dialect} dialect @returns {Speech} */
+export function speechOf(dialect) {
+  const { access_token, csrf, tokens, opt_out, failure, over, expired, refresh_over, stale } = dialect;
+  const { header, scheme } = access_token;
+  const isCookie = dialect.refresh?.token.kind === "cookie";
+  const csrfCookie = () => (csrf?.cookie ? cookie(csrf.cookie) : null);
+  const places = {
+    ...tokens,
+    refresh_token: isCookie ? tokens.csrf_token : dialect.refresh && tokens.refresh_token,
+    reason: dialect.reason,
+    code: failure?.code_at ?? "/code",
+    detail: failure?.message_at ?? "/detail",
+  };
+  return {
+    header,
+    scheme: scheme === null ? "" : `${scheme} `,
+    isCookie,
+    isRepeatable: dialect.refresh_is_repeatable,
+    lifetime_seconds: dialect.lifetime_seconds,
+    more: {},
+    ownCalls: [dialect.login?.url, dialect.refresh?.url, csrf?.url].filter((url) => url != null),
+    call: (name, token, members = {}) => written(dialect, name, token, members),
+    find: (document, name) => {
+      const found = find(document, /** @type {any} */ (places)[name]);
+      return isCookie && name === "refresh_token" ? found ?? csrfCookie() : found;
+    },
+    looksInto: (status) => [...over, ...expired].some((rule) => rule.status === status && Object.keys(rule.body).length),
+    verdict: (status, document, isRefresh) => {
+      if (fits(isRefresh ? [...over, ...refresh_over] : over, status, document)) return "over";
+      if (isRefresh) return fits(stale, status, document) ? "stale" : "accepted";
+      return fits(expired, status, document) ? "expired" : "accepted";
+    },
+    optsOut: (headers) => opt_out !== null && headers.get(opt_out.header) === opt_out.value,
+    weakness: /^authorization$/i.test(header) ? undefined : "a token header of its own",
+    csrfCookie,
+  };
+}
+
+/**
+ * A call as fetch takes it; null: there is no such call.
+ * @param {Dialect} dialect
+ * @param {Call} name
+ * @param {?string} token
+ * @param {{[member: string]: unknown}} members
+ * @returns {?[string, RequestInit]}
+ */
+function written({ csrf, refresh, ...calls }, name, token, members) {
+  const isCookie = refresh?.token.kind === "cookie";
+  const credentials = isCookie ? "include" : undefined;
+  if (name === "csrf") return csrf?.url ? [csrf.url, { headers: { Accept: "application/json" }, credentials }] : null;
+  const call = name === "refresh" ? refresh : calls[name];
+  if (!call) return null;
+  const { kind, name: place, scheme } = call.token;
+  const headers = new Headers({ Accept: "application/json", ...call.headers });
+  const { username, password, ...more } = members;
+  const body = /** @type {Record<string, any>} */ ({ ...call.body });
+  if (name === "login") Object.assign(body, { [call.username]: username, [call.password]: password }, more);
+  let url = call.url;
+  if (token !== null) {
+    if (kind === "cookie" && csrf) headers.set(csrf.header, token);
+    if (kind === "body") body[place] = token;
+    if (kind === "header") headers.set(place, scheme ? `${scheme} ${token}` : token);
+    if (kind === "query") url += `${url.includes("?") ? "&" : "?"}${new URLSearchParams({ [place]: token })}`;
   }
+  if (call.method === "GET") return [url, { headers, credentials }];
+  const isForm = call.encoding === "form";
+  headers.set("Content-Type", isForm ? "application/x-www-form-urlencoded" : "application/json");
+  const text = isForm ? String(new URLSearchParams(body)) : JSON.stringify(body);
+  return [url, { method: call.method, headers, credentials, body: text }];
 }
 
 /** @param {Match[]} rules @param {number} status @param {unknown} document */
@@ -134,60 +190,19 @@ const fits = (rules, status, document) =>
   rules.some(
     (rule) =>
       rule.status === status &&
-      places(rule).every((place) => rule.body?.[place].map(asText).includes(asText(find(document, place)))),
+      Object.entries(rule.body).every(([place, values]) => values.map(asText).includes(asText(find(document, place)))),
   );
 
-/** A number also matches its text, and the other way round. @param {unknown} value */
+/** A number also matches its text, and the other way round. @param {any} value */
 const asText = (value) => (typeof value === "number" ? String(value) : value);
 
-/**
- * What the answer of a resource says of the access token.
- * @param {Dialect} dialect
- * @param {number} status
- * @param {unknown} document its body as JSON, or undefined
- * @returns {Verdict}
- */
-export function verdict(dialect, status, document) {
-  if (fits(dialect.over, status, document)) return "over";
-  return fits(dialect.expired, status, document) ? "expired" : "accepted";
+/** What a cookie says that scripts can read. @param {string} name */
+function cookie(name) {
+  const found = (globalThis.document?.cookie ?? "").split("; ").find((each) => each.startsWith(`${name}=`));
+  const value = found?.slice(name.length + 1);
+  try {
+    return value ? decodeURIComponent(value) : null;
+  } catch {
+    return value ?? null;
+  }
 }
-
-/**
- * What an answer to a refresh says of the session; accepted if it is worth looking for tokens in it.
- * @param {Dialect} dialect
- * @param {number} status
- * @param {unknown} document
- * @returns {Verdict}
- */
-export function refreshVerdict(dialect, status, document) {
-  if (fits([...dialect.over, ...dialect.refresh_over], status, document)) return "over";
-  return fits(dialect.stale, status, document) ? "stale" : "accepted";
-}
-
-/**
- * Whether the body has to be read to judge an answer; otherwise a stream stays a stream.
- * @param {Dialect} dialect
- * @param {number} status
- * @param {?string} type its Content-Type
- * @param {?string} length its Content-Length
- */
-export function wantsBody(dialect, status, type, length) {
-  return (
-    [...dialect.over, ...dialect.expired].some((rule) => rule.status === status && places(rule).length) &&
-    /^\s*(application\/|[^;]+\+)json\s*(;|$)/i.test(type ?? "") &&
-    !(/^\d+$/.test(length ?? "") && Number(length) > LONGEST_BODY_READ)
-  );
-}
-
-/** Why the session is over, as the answer says. @param {Dialect} dialect @param {unknown} document */
-export function reasonIn(dialect, document) {
-  const said = find(document, dialect.reason);
-  return isPrintable(said) ? Array.from(said).slice(0, 64).join("") : "unknown";
-}
-
-/**
- * Whether it is text, without control characters and halves of surrogate pairs.
- * @param {unknown} text
- * @returns {text is string}
- */
-export const isPrintable = (text) => typeof text === "string" && text !== "" && !/(?! )[\p{C}\p{Z}]/u.test(text);

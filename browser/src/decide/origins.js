@@ -1,49 +1,61 @@
 // @ts-check
 /** Where an access token may go: its own origins, on every hop, and nowhere else. Pure. */
 
-/** @param {string} url @returns {?URL} */
-function parsed(url) {
+/**
+ * The origin of an http or https URL, and the call that servers take it for, its escapes undone.
+ * @param {string} url
+ * @returns {string[]} neither for other URLs
+ */
+function parts(url) {
   try {
-    const found = new URL(url);
-    return /^https?:$/.test(found.protocol) ? found : null;
+    const { protocol, origin, pathname } = new URL(url);
+    return /^https?:$/.test(protocol) ? [origin, origin + plain(pathname)] : [];
   } catch {
-    return null;
+    return [];
   }
 }
 
-/** The path as servers compare it, with its escapes undone. @param {URL} url */
-function path(url) {
+/** @param {string} path */
+function plain(path) {
   try {
-    return decodeURIComponent(url.pathname);
+    return decodeURIComponent(path);
   } catch {
-    return url.pathname;
+    return path;
   }
+}
+
+/** @param {string} url */
+function demanded(url) {
+  const found = parts(url);
+  if (!found[0]) throw new TypeError(`${url} is not an http or https URL with a host`);
+  return found;
 }
 
 /** Where a session's access token belongs. */
 export class Home {
   #origins;
-  #ownCalls;
+  /** @type {string[]} */
+  #ownCalls = [];
 
   /**
    * @param {string} baseURL its origin is home
    * @param {string[]} more URLs whose origins are home too
-   * @param {string[]} ownCalls absolute URLs of sign-in and refresh: no token is sent there, and a 401 renews nothing
+   * @param {string[]} ownCalls as `leaveOut`
    * @throws {TypeError} one of them is no http or https URL
    */
   constructor(baseURL, more = [], ownCalls = []) {
-    const demanded = (/** @type {string} */ url) => {
-      const found = parsed(url);
-      if (!found) throw new TypeError(`${url} is not an http or https URL with a host`);
-      return found;
-    };
-    this.#origins = new Set([baseURL, ...more].map((url) => demanded(url).origin));
-    this.#ownCalls = new Set(ownCalls.map(demanded).map((url) => url.origin + path(url)));
+    this.#origins = [baseURL, ...more].map((url) => demanded(url)[0]);
+    this.leaveOut(ownCalls);
+  }
+
+  /** @param {string[]} ownCalls absolute URLs of sign-in and refresh: no token is sent there, and a 401 renews nothing */
+  leaveOut(ownCalls) {
+    this.#ownCalls = ownCalls.map((url) => demanded(url)[1]);
   }
 
   /** Whether a request to this absolute URL carries the access token. @param {string} url */
   covers(url) {
-    const found = parsed(url);
-    return found !== null && this.#origins.has(found.origin) && !this.#ownCalls.has(found.origin + path(found));
+    const [origin, call] = parts(url);
+    return this.#origins.includes(origin) && !this.#ownCalls.includes(call);
   }
 }

@@ -15,28 +15,25 @@ import { isToken } from "./answers.js";
 
 const FORMAT = 1;
 
-/** @param {unknown} value */
-const isName = (value) => typeof value === "string" && value !== "" && Array.from(value).length <= 2048;
+/** What is not there. In this order a document's members are looked at. @type {Record} */
+export const EMPTY = {
+  server: "", version: 0, access_token: null, refresh_token: null, obtained_at: 0, expires_at: null,
+  refresh_expires_at: null, session_id: null, account: null, ended: null,
+};
 
-/** In this order they are looked at. @type {[string, (value: unknown) => boolean][]} */
-const KINDS = [
-  ["server", isName],
-  ["version", (value) => Number.isInteger(value) && /** @type {number} */ (value) >= 0],
-  ["access_token", isToken],
-  ["refresh_token", isToken],
-  ["obtained_at", Number.isFinite],
-  ["expires_at", Number.isFinite],
-  ["refresh_expires_at", Number.isFinite],
-  ["session_id", isName],
-  ["account", isName],
-  ["ended", isName],
-];
+/** @param {string} name @param {any} value */
+function isRight(name, value) {
+  if (/_token$/.test(name)) return isToken(value);
+  if (/_at$/.test(name)) return Number.isFinite(value);
+  if (name === "version") return Number.isInteger(value) && value >= 0;
+  return typeof value === "string" && value !== "" && Array.from(value).length <= 2048;
+}
 
 /**
  * Read a document of a store.
  * @param {string} document
- * @returns {{record: Record}
- *   | {refused: "not_json" | "foreign" | "later_format" | "no_token" | "member", member?: string}}
+ * @returns {{record?: Record, refused?: "not_json" | "foreign" | "later_format" | "no_token" | "member",
+ *   member?: string}}
  */
 export function parse(document) {
   let members;
@@ -45,16 +42,13 @@ export function parse(document) {
   } catch {
     return { refused: "not_json" };
   }
-  if (members?.evertoken === undefined) return { refused: "foreign" };
-  if (members.evertoken !== FORMAT) return { refused: "later_format" };
+  if (members?.evertoken !== FORMAT) return { refused: members?.evertoken === undefined ? "foreign" : "later_format" };
   /** @type {any} */
-  const record = {};
-  for (const [name, isRight] of KINDS) {
-    const value = members[name] ?? null;
-    record[name] = value ?? (name === "obtained_at" ? 0 : null);
-    if ((value !== null || name === "server" || name === "version") && !isRight(value)) {
-      return { refused: "member", member: name };
-    }
+  const record = { ...EMPTY };
+  for (const name in EMPTY) {
+    const value = members[name] ?? (name === "server" || name === "version" ? "" : null);
+    if (value !== null && !isRight(name, value)) return { refused: "member", member: name };
+    record[name] = value ?? record[name];
   }
   return record.ended ?? record.access_token ?? record.refresh_token ? { record } : { refused: "no_token" };
 }
@@ -62,12 +56,9 @@ export function parse(document) {
 /** The document of a record. Holds secrets. @param {Record} record */
 export const render = (record) => JSON.stringify({ evertoken: FORMAT, ...record });
 
-/** @param {string} reason @param {boolean} is_news @returns {Outcome} */
-const ended = (reason, is_news) => ({ ended: { reason, is_news } });
-
 /** Whether its access token is good at a time. @param {Record} record @param {number} wall */
-export const isUsable = (record, wall) =>
-  record.access_token !== null && (record.expires_at === null || wall < record.expires_at);
+export const isUsable = ({ access_token, expires_at }, wall) =>
+  access_token !== null && (expires_at === null || wall < expires_at);
 
 /**
  * What the record in the store makes of a refresh that is about to happen; null: refresh.
@@ -76,20 +67,17 @@ export const isUsable = (record, wall) =>
  * @param {number} wall
  * @returns {?Outcome}
  */
-export function judgeStored(stored, own, wall) {
-  const { session_id = null, account = null, access_token = null, is_signed_in = false, wants_new = false } = own;
-  if (!stored) return ended(is_signed_in ? "signed_out" : "not_signed_in", false);
-  if (stored.ended !== null) return ended(stored.ended, false);
-  const isKnown = is_signed_in || session_id !== null || account !== null;
+export function judgeStored(stored, { session_id, account, access_token, is_signed_in = false, wants_new }, wall) {
+  const ended = (/** @type {string} */ reason, is_news = false) => ({ ended: { reason, is_news } });
+  if (!stored) return ended(is_signed_in ? "signed_out" : "not_signed_in");
+  if (stored.ended) return ended(stored.ended);
   // The same account signed in anew goes on; with another the user would change silently.
-  const isSame = stored.session_id !== null && stored.session_id === session_id;
-  if (isKnown && !isSame && stored.account !== account) return ended("signed_in_anew", is_signed_in);
-  const isNewer = stored.access_token !== access_token && (access_token !== null || !wants_new);
-  if (isUsable(stored, wall) && isNewer) return renewed(stored, false);
-  if (stored.refresh_token !== null) return null;
-  return wants_new && isUsable(stored, wall)
-    ? { failed: { why: "there is no refresh token" } }
-    : ended("expired", is_signed_in);
+  const isSame = stored.account === (account ?? null) || (stored.session_id && stored.session_id === session_id);
+  if (!isSame && (is_signed_in || session_id || account)) return ended("signed_in_anew", is_signed_in);
+  const isGood = isUsable(stored, wall);
+  if (isGood && stored.access_token !== access_token && (access_token || !wants_new)) return renewed(stored);
+  if (stored.refresh_token) return null;
+  return wants_new && isGood ? { failed: { why: "there is no refresh token" } } : ended("expired", is_signed_in);
 }
 
 /**
@@ -111,14 +99,13 @@ export const successor = (record, tokens, sentAt) => ({
   session_id: record.session_id ?? tokens.session_id,
 });
 
-/** What stays of a session that has ended. @param {Record} record @param {string} reason @returns {Record} */
-export const tombstone = (record, reason) => ({
-  ...record, version: record.version + 1, ended: reason,
-  access_token: null, refresh_token: null, obtained_at: 0, expires_at: null, refresh_expires_at: null,
+/** What stays of a session that has ended. @param {Record} record @param {string} ended @returns {Record} */
+export const tombstone = ({ server, version, session_id, account }, ended) => ({
+  ...EMPTY, server, version: version + 1, session_id, account, ended,
 });
 
-/** The outcome that a record stands for. @param {Record} record @param {boolean} is_fetched @returns {Outcome} */
-export const renewed = (record, is_fetched) => ({
+/** The outcome that a record stands for. @param {Record} record @returns {Outcome} */
+export const renewed = (record, is_fetched = false) => ({
   renewed: {
     access_token: /** @type {string} */ (record.access_token),
     expires_at: record.expires_at,

@@ -6,15 +6,23 @@
  * conformance/refresher drive it and the Python client's step by step. Times are seconds.
  *
  * @typedef {{wall: number, monotonic: number}} Moment  wall clock since the epoch, and one that is never set back
- * @typedef {{generation: number, access_token: string, renew: ?Moment, renewForGood: ?Moment,
- *   expires: ?Moment}} Holding
+ * @typedef {{generation: number, access_token: string, renew: ?Moment, renewForGood: ?Moment, expires: ?Moment,
+ *   owner?: import("./record.js").Own, isFetched?: boolean, isRefused?: boolean, unhelpfulUntil?: number}} Holding
+ *   isFetched: by this page; isRefused: a request was, because of it;
+ *   unhelpfulUntil: so was one that had been sent again with it, which causes no other refresh until then
  * @typedef {{access_token: string, expires_at: ?number, lifetime_seconds: ?number, is_renewable?: boolean,
  *   is_fetched?: boolean, session_id?: ?string, account?: ?string}} Renewed
- * @typedef {{renewed: Renewed} | {failed: {retry_after_seconds?: ?number, why?: string, error?: unknown}}
- *   | {ended: {reason: string, is_news?: boolean}}} Outcome
- * @typedef {"send" | "send_and_renew" | "wait" | "start_and_wait" | "end_and_wait" | "pass" | "signed_out"
- *   | "unavailable"} Step
- * @typedef {{step: Step, holding?: Holding, reason?: string, retry_after_seconds?: number}} Decision
+ * @typedef {{retry_after_seconds?: ?number, why?: string, error?: any}} Failed
+ * @typedef {{renewed?: Renewed, failed?: Failed, ended?: {reason: string, is_news?: boolean}}} Outcome  one of them
+ */
+/**
+ * @typedef {object} Decision  empty: the answer goes to the application
+ * @property {boolean} [starts] a refresh begins now
+ * @property {boolean} [waits] the request waits for the refresh that is running, and the refresher is asked again
+ * @property {Holding} [holding] the request is sent with this
+ * @property {string} [over] why the session is over; what begins then is its end
+ * @property {string} [reason] why the request is not sent: nobody is signed in
+ * @property {number} [rest] the request is not sent: there is no new token, and for so many seconds none is tried
  */
 
 /** How long before its end a token in use is renewed, at most; and at most this part of its lifetime. */
@@ -22,15 +30,13 @@ const MARGIN_SECONDS = 60;
 const MARGIN_SHARE = 0.2;
 /** This part of the margin is drawn by lot, so that a thousand pages that were opened together do not come together. */
 const MARGIN_JITTER = 0.25;
-const FIRST_REST_SECONDS = 1;
 const LONGEST_REST_SECONDS = 30;
 /** A Retry-After beyond this is taken for a mistake. */
 const LONGEST_RETRY_AFTER_SECONDS = 3600;
 /** How long a refusal of a token that has only just been renewed causes no other refresh. */
 const UNHELPFUL_SECONDS = 30;
 
-/** @type {(moment: Moment, seconds: number) => Moment} */
-const later = ({ wall, monotonic }, seconds) => ({ wall: wall + seconds, monotonic: monotonic + seconds });
+const WAIT = { waits: true };
 
 /**
  * Whether a moment has come, by the clock that is further on (RFC 7519 §4.1.4).
@@ -46,15 +52,16 @@ const hasCome = (at, now) => at !== null && (now.wall >= at.wall || now.monotoni
  * @param {number} jitter drawn from 0 to 1
  * @returns {Holding}
  */
-export function taken(generation, renewed, now, jitter) {
-  const { access_token, expires_at, lifetime_seconds, is_renewable = true } = renewed;
+function taken(generation, { access_token, expires_at, lifetime_seconds, is_fetched, is_renewable = true }, now, jitter) {
   // A wall clock that was set back since would let the token live longer than it ever did.
   const left = expires_at == null ? null : Math.min(expires_at - now.wall, lifetime_seconds ?? Infinity);
   const margin = is_renewable ? Math.min(MARGIN_SECONDS, (lifetime_seconds ?? left ?? 0) * MARGIN_SHARE) : 0;
-  const beforeEnd = (/** @type {number} */ seconds) => left === null ? null : later(later(now, left), -seconds);
+  const beforeEnd = (/** @type {number} */ seconds) =>
+    left === null ? null : { wall: now.wall + left - seconds, monotonic: now.monotonic + left - seconds };
   return {
     generation,
     access_token,
+    isFetched: is_fetched,
     renew: beforeEnd(margin * (1 - MARGIN_JITTER * jitter)),
     renewForGood: beforeEnd(2 * margin),
     expires: beforeEnd(0),
@@ -70,10 +77,8 @@ export class Refresher {
   isFlying = false;
   #generation = 0;
   #failures = 0;
-  #restingUntil = -Infinity;
+  #restsUntil = 0;
   #isToldToRest = false;
-  #refused = 0;
-  #unhelpful = { generation: 0, until: 0 };
 
   /**
    * A request is about to be sent. Whoever is signed out looks into the store first: somebody may have signed in there.
@@ -82,14 +87,13 @@ export class Refresher {
    * @returns {Decision}
    */
   beforeSending(now, isRepeatable = true) {
-    const holding = this.holding;
-    if (!holding || hasCome(holding.expires, now)) return this.#refreshFirst(now);
+    const { holding, isFlying } = this;
+    if (!holding || hasCome(holding.expires, now)) return this.onDemand(now);
     // What is being renewed because it was refused would only be refused again.
-    if (this.isFlying && this.#refused === holding.generation) return { step: "wait" };
+    if (isFlying && holding.isRefused) return WAIT;
     const endsSoon = hasCome(isRepeatable ? holding.renew : holding.renewForGood, now);
-    if (!endsSoon || this.#rest(now) > 0 || (this.isFlying && isRepeatable)) return { step: "send", holding };
-    if (this.isFlying) return { step: "wait" };
-    return isRepeatable ? { step: "send_and_renew", holding } : { step: "start_and_wait" };
+    if (!endsSoon || this.#rest(now) || (isFlying && isRepeatable)) return { holding };
+    return isRepeatable ? { holding, starts: true } : { waits: true, starts: !isFlying };
   }
 
   /**
@@ -100,22 +104,24 @@ export class Refresher {
    * @param {?string} over why the session is over, where the answer says that it is
    * @returns {Decision}
    */
-  afterRefusal(now, generation, wasSentAgain = false, over = null) {
-    if (!this.holding && this.ended !== null) return { step: "signed_out", reason: this.ended };
-    const isCurrent = this.holding?.generation === generation;
-    if (over !== null && isCurrent) {
-      this.#refused = generation;
-      return this.isFlying ? { step: "wait" } : { step: "end_and_wait", reason: over };
+  afterRefusal(now, generation, wasSentAgain, over) {
+    const { holding, ended } = this;
+    if (!holding && ended) return { reason: ended };
+    const current = holding?.generation === generation ? holding : null;
+    if (current && over !== null) {
+      current.isRefused = true;
+      return this.isFlying ? WAIT : { waits: true, starts: true, over };
     }
     if (wasSentAgain) {
-      // Renewing it did not help, so it is not the token's age: an audience, a role, a broken guard.
-      if (isCurrent) this.#unhelpful = { generation, until: now.monotonic + UNHELPFUL_SECONDS };
-      return { step: "pass" };
+      // Renewing it did not help, so it is not the token's age: an audience, a role, a broken guard. One that was found in
+      // the store has not been renewed by this page; its next refusal renews it.
+      if (current?.isFetched) current.unhelpfulUntil = now.monotonic + UNHELPFUL_SECONDS;
+      return {};
     }
-    if (!isCurrent) return this.beforeSending(now, false);
-    if (this.#unhelpful.generation === generation && now.monotonic < this.#unhelpful.until) return { step: "pass" };
-    this.#refused = generation;
-    return this.#refreshFirst(now);
+    if (!current) return this.beforeSending(now, false);
+    if (now.monotonic < (current.unhelpfulUntil ?? 0)) return {};
+    current.isRefused = true;
+    return this.onDemand(now);
   }
 
   /**
@@ -126,28 +132,25 @@ export class Refresher {
    * @param {boolean} isRepeatable whether its body could be sent twice
    * @returns {Decision}
    */
-  afterWaiting(now, outcome, generation = null, isRepeatable = true) {
-    const holding = this.holding;
-    if (!holding && this.ended !== null) return { step: "signed_out", reason: this.ended };
+  afterWaiting(now, { renewed, ended }, generation, isRepeatable) {
+    const { holding } = this;
+    if (!holding && this.ended) return { reason: this.ended };
     // Somebody has signed in again meanwhile, perhaps somebody else: not with a request of the old session.
-    if ("ended" in outcome) return { step: "signed_out", reason: outcome.ended.reason };
-    if ("failed" in outcome) {
-      return holding && !hasCome(holding.expires, now) && holding.generation !== generation
-        ? { step: "send", holding }
-        : { step: "unavailable", retry_after_seconds: this.#rest(now) };
-    }
+    if (ended) return { reason: ended.reason };
     // Even where answers take longer than a token lives, one refresh is made for a request, not a row.
-    if (outcome.renewed.is_fetched && holding) return { step: "send", holding };
-    return this.beforeSending(now, isRepeatable && generation === null);
+    if (holding && renewed?.is_fetched) return { holding };
+    if (renewed) return this.beforeSending(now, isRepeatable && generation === null);
+    return holding && !hasCome(holding.expires, now) && holding.generation !== generation
+      ? { holding }
+      : { rest: this.#rest(now) };
   }
 
-  /** The application wants a new access token now, whatever becomes of the old one. @param {Moment} now */
+  /** The application wants a new access token now, whatever becomes of the old one. @param {Moment} now @returns {Decision} */
   onDemand(now) {
-    return this.#refreshFirst(now);
-  }
-
-  flightStarted() {
-    this.isFlying = true;
+    if (this.isFlying) return WAIT;
+    const rest = this.#rest(now);
+    if (!rest) return { waits: true, starts: true };
+    return this.ended ? { reason: this.ended } : { rest };
   }
 
   /** Somebody is signed in whose access token is not in hand. */
@@ -162,50 +165,28 @@ export class Refresher {
    * @param {Outcome} outcome
    * @param {number} jitter drawn from 0 to 1
    */
-  flightEnded(now, outcome, jitter = 0) {
+  flightEnded(now, { renewed, failed, ended }, jitter) {
     this.isFlying = false;
-    if ("failed" in outcome) {
-      this.#failures += 1;
-      this.#isToldToRest = outcome.failed.retry_after_seconds != null;
-      this.#restingUntil = now.monotonic + this.#nextRest(outcome.failed.retry_after_seconds, jitter);
+    if (failed) {
+      const told = failed.retry_after_seconds ?? null;
+      this.#isToldToRest = told !== null;
+      const seconds = Math.min(LONGEST_REST_SECONDS, 2 ** this.#failures++) * (0.5 + 0.5 * jitter);
+      this.#restsUntil = now.monotonic + (told === null ? seconds : Math.min(told, LONGEST_RETRY_AFTER_SECONDS));
       return;
     }
-    this.#failures = 0;
-    this.#restingUntil = -Infinity;
-    if ("renewed" in outcome) {
-      this.#generation += 1;
-      this.holding = taken(this.#generation, outcome.renewed, now, jitter);
-      this.ended = null;
-      return;
-    }
+    this.#failures = this.#restsUntil = 0;
     // What the store says of an end that is known already is no better reason.
-    if (this.ended === null || outcome.ended.is_news) this.ended = outcome.ended.reason;
-    this.holding = null;
+    if (renewed || !this.ended || ended?.is_news) this.ended = ended?.reason ?? null;
+    this.holding = renewed ? taken(++this.#generation, renewed, now, jitter) : null;
   }
 
   /** The network is back: what failed without it may be tried at once, unless a server has said when. */
   cameOnline() {
-    if (!this.#isToldToRest) this.#restingUntil = -Infinity;
-  }
-
-  /** @param {Moment} now @returns {Decision} */
-  #refreshFirst(now) {
-    if (this.isFlying) return { step: "wait" };
-    const rest = this.#rest(now);
-    if (rest <= 0) return { step: "start_and_wait" };
-    return this.ended === null
-      ? { step: "unavailable", retry_after_seconds: rest }
-      : { step: "signed_out", reason: this.ended };
+    if (!this.#isToldToRest) this.#restsUntil = 0;
   }
 
   /** @param {Moment} now */
   #rest(now) {
-    return Math.max(0, this.#restingUntil - now.monotonic);
-  }
-
-  /** @param {?number | undefined} retryAfter @param {number} jitter */
-  #nextRest(retryAfter, jitter) {
-    if (retryAfter != null) return Math.min(retryAfter, LONGEST_RETRY_AFTER_SECONDS);
-    return Math.min(LONGEST_REST_SECONDS, FIRST_REST_SECONDS * 2 ** (this.#failures - 1)) * (0.5 + 0.5 * jitter);
+    return Math.max(0, this.#restsUntil - now.monotonic);
   }
 }

@@ -1,9 +1,6 @@
 // @ts-check
 /** Who may refresh now: one page of a browser, by a Web Lock, or one call of a page. */
 
-/** @param {number} seconds */
-export const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-
 /**
  * One after the other in this page.
  * @returns {import("../gate.js").Store["lease"]}
@@ -32,15 +29,16 @@ export function inTurn() {
 export function leased(name, work, timeoutMs) {
   const { locks } = globalThis.navigator ?? {};
   if (!locks) return null;
-  /** @type {Promise<T>} */
+  /** @type {Promise<T> | undefined} */
   let working;
-  const begin = () => (working = work());
-  return locks
-    .request(name, { signal: AbortSignal.timeout(timeoutMs / 2) }, begin)
-    .catch((error) => {
+  const take = (/** @type {LockOptions} */ how) =>
+    locks.request(`evertoken:${name}`, how, () => (working = work())).catch((error) => {
       // Taken from us in mid-work: the work goes on, and its own end counts.
       if (working) return working;
-      if (error.name !== "TimeoutError") throw error;
-      return locks.request(name, { steal: true }, begin).catch((stolen) => working ?? Promise.reject(stolen));
+      throw error;
     });
+  return take({ signal: AbortSignal.timeout(timeoutMs / 2) }).catch((error) => {
+    if (working || error.name !== "TimeoutError") throw error;
+    return take({ steal: true });
+  });
 }

@@ -6,7 +6,8 @@
  * browsers keep a copy in each process. So whoever had to wait for the lease waits for the change, too.
  */
 
-import { inTurn, leased, pause } from "./leases.js";
+import { pause } from "../waits.js";
+import { inTurn, leased } from "./leases.js";
 
 /** @typedef {import("../gate.js").Store} Store */
 
@@ -30,7 +31,7 @@ export const localStorageStore = (name = "evertoken") => {
         return work();
       };
       // Without Web Locks two tabs may refresh at the same time; a moment apart, the second one finds the first's tokens.
-      return leased(`evertoken:${name}`, settled, timeoutMs) ?? queue(() => pause(Math.random() * 0.15).then(work), 0);
+      return leased(name, settled, timeoutMs) ?? queue(() => pause(Math.random() * 0.15).then(work), 0);
     },
   };
 };

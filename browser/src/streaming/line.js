@@ -4,7 +4,7 @@
  * over with the session, with the user it was opened for, or when the caller says so.
  */
 
-import { SessionError } from "../errors.js";
+import { SessionError, signedOut } from "../errors.js";
 import { isSameUser } from "../gate.js";
 
 /** @typedef {import("../session.js").Session} Session */
@@ -141,6 +141,7 @@ export class Line {
   /** An access token that lives, of the user that the line is for. */
   async holding() {
     const { gate } = this.#session;
+    await this.#session.ready();
     const holding = await gate.enter(false, this.signal);
     // Another user who has signed in meanwhile has ended the line.
     this.signal.throwIfAborted();
@@ -152,15 +153,15 @@ export class Line {
   async #live(signal) {
     const session = this.#session;
     const stop = () => this.end();
-    const signedOut = (/** @type {any} */ { reason }) =>
-      this.end(new SessionError("signed_out", `signed out (${reason}): sign in again`, { reason }));
+    const ended = (/** @type {any} */ { reason }) =>
+      this.end(signedOut(reason));
     const check = () => {
       if (!isSameUser(this.#owner, session.gate.own)) this.end(anew());
     };
     /** @type {[EventTarget | null | undefined, string, (event: any) => void][]} */
     const listening = [
       [signal, "abort", stop],
-      [session, "signedout", signedOut],
+      [session, "signedout", ended],
       [session, "token", check],
       [session, "signedin", check],
     ];

@@ -11,7 +11,7 @@ import { Readable } from "node:stream";
 import { test } from "node:test";
 
 import { attach } from "../../src/axios.js";
-import { EVERTOKEN, SessionError } from "../../src/index.js";
+import { SessionError } from "../../src/index.js";
 import { eachVersion, essence } from "./support/attached.js";
 import { IN_BODY } from "./support/server.js";
 
@@ -130,7 +130,7 @@ eachVersion((ground) => {
   });
 
   test("with a validateStatus that accepts everything, a refusal is sent again all the same", async () => {
-    const { instance } = await signedIn(EVERTOKEN, { validateStatus: null });
+    const { instance } = await signedIn(undefined, { validateStatus: null });
     ground.server.expire();
     assert.equal((await instance.get("/reports")).status, 200);
     assert.equal((await instance.get("/never")).status, 401);
@@ -219,7 +219,7 @@ eachVersion((ground) => {
 
   const fetches = { skip: version !== "axios" && "there is no fetch adapter" };
   test("the fetch adapter, asked for by name", fetches, async () => {
-    const { instance } = await signedIn(EVERTOKEN, { adapter: "fetch" });
+    const { instance } = await signedIn(undefined, { adapter: "fetch" });
     ground.server.expire();
     const { data } = await instance.post("/reports", { a: 1 });
     assert.deepEqual([data.method, ground.server.refreshes], ["POST", 1]);

@@ -6,13 +6,17 @@ import { test } from "node:test";
 
 import { KNOWN, WRITTEN, named, parse } from "../../driver/dialect-json.js";
 import { BadCase, body, cases, files, text } from "../../driver/loading.js";
-import { EVERTOKEN, complete, find, parseBody, reasonIn, verdict, wantsBody } from "../../src/decide/dialect.js";
+import { parseBody, refusal, wantsBody } from "../../src/decide/answers.js";
+import { complete, read, speechOf } from "../../src/decide/dialect.js";
+import { find } from "../../src/decide/pointer.js";
+import { ownSpeech } from "../../src/decide/speech.js";
+import { DIALECTS } from "../../src/dialects.js";
 
 /** @typedef {import("../../driver/loading.js").Members} Members */
 
 const NO_POINTER = { name: "TypeError", message: /is not a JSON Pointer/ };
 
-const verdicts = cases("dialects/verdicts.json", (each) => ({
+const verdicts = ["dialects/verdicts.json", "dialects/builtin.json"].flatMap((path) => cases(path, (each) => ({
   dialect: named(each),
   answer: each.inner("answer", (answer) => {
     const length = answer.take("content_length", ["string", "list"], null);
@@ -29,15 +33,42 @@ const verdicts = cases("dialects/verdicts.json", (each) => ({
     const reason = said === "over" ? { reason: expect.take("reason", "string") } : {};
     return { verdict: said, ...reason, readsBody: expect.take("reads_body", "boolean") };
   }),
-}));
+})));
 
 for (const { name, dialect, answer, expected } of verdicts) {
+  const speeches = dialect.name === "evertoken" ? [speechOf(dialect), ownSpeech(false), ownSpeech(true)] : [speechOf(dialect)];
   test(name, () => {
-    const readsBody = wantsBody(dialect, answer.status, answer.type, answer.length);
-    const document = readsBody ? parseBody(answer.bytes) : undefined;
-    const said = verdict(dialect, answer.status, document);
-    const reason = said === "over" ? { reason: reasonIn(dialect, document) } : {};
-    assert.deepEqual({ verdict: said, ...reason, readsBody }, expected);
+    for (const speech of speeches) {
+      const readsBody = wantsBody(speech, answer.status, answer.type, answer.length);
+      const found = refusal(speech, answer.status, readsBody ? parseBody(answer.bytes) : undefined);
+      const said = !found ? { verdict: "accepted" } : found.over === null ? { verdict: "expired" } : { verdict: "over", reason: found.over };
+      assert.deepEqual({ ...said, readsBody }, expected);
+    }
+  });
+}
+
+const optingOut = cases("dialects/opting_out.json", (each) => ({
+  dialect: named(each),
+  headers: each.take("headers", "object"),
+  expected: each.inner("expect", (expect) => expect.take("opts_out", "boolean")),
+}));
+
+for (const { name, dialect, headers, expected } of optingOut) {
+  test(name, () => assert.equal(speechOf(dialect).optsOut?.(new Headers(headers)), expected));
+}
+
+const documents = cases("dialects/documents.json", (each) => ({
+  document: each.take("document", "object"),
+  refused: /** @type {?string} */ (each.take("refused", ["string", "null"])),
+}));
+
+for (const { name, document, refused } of documents) {
+  test(name, () => {
+    if (refused === null) return void read(document);
+    assert.throws(() => read(document), (/** @type {any} */ error) => {
+      assert.deepEqual([error.name, error.field], ["TypeError", refused], error.message);
+      return true;
+    });
   });
 }
 
@@ -60,17 +91,17 @@ for (const pointer of pointers.flatMap(({ invalid }) => invalid)) {
   test(`a dialect with ${pointer} for a pointer is refused when it is made`, () => {
     const matches = [{ status: 400, body: { "/code": [1], [pointer]: [1] } }];
     for (const place of ["expired", "over", "refresh_over", "stale"]) {
-      assert.throws(() => complete({ [place]: matches }), NO_POINTER, place);
+      assert.throws(() => read({ [place]: matches }), NO_POINTER, place);
     }
     for (const place of Object.keys(KNOWN.default.tokens)) {
-      assert.throws(() => complete({ tokens: { [place]: pointer } }), NO_POINTER, place);
+      assert.throws(() => read({ tokens: { [place]: pointer } }), NO_POINTER, place);
     }
-    assert.throws(() => complete({ reason: pointer }), NO_POINTER);
+    assert.throws(() => read({ reason: pointer }), NO_POINTER);
   });
 }
 
 test("the known dialect of evertoken is ours", () => {
-  assert.deepEqual(KNOWN.evertoken, complete(EVERTOKEN));
+  assert.deepEqual(KNOWN.evertoken, complete(DIALECTS.evertoken));
 });
 
 test("the default dialect says every member", () => {
@@ -84,5 +115,6 @@ test("every dialect is the same after a round trip", () => {
 });
 
 test("no file of the folder is left out", () => {
-  assert.deepEqual(files("dialects"), ["dialects/known.json", "dialects/pointers.json", "dialects/verdicts.json"]);
+  const names = ["builtin", "documents", "known", "opting_out", "pointers", "verdicts"];
+  assert.deepEqual(files("dialects"), names.map((name) => `dialects/${name}.json`));
 });

@@ -17,10 +17,11 @@ const PRINTED = {
   "docs/browser/axios.md": [["200", "401"]],
   "docs/browser/storage.md": [["200"]],
   "docs/browser/other-apis.md": [["null"]],
+  "docs/browser/dialects.md": [["false"], ["false"], ["TypeError /acces_token"], ["401"]],
 };
 /** Pages whose code is run by tests of their own, beside what they are about. */
 const ELSEWHERE = ["streams.md", "frameworks.md"];
-const IMPORTS = { evertoken: "/client/index.js", "evertoken/core": "/client/core.js", axios: "/axios.js" };
+const IMPORTS = { evertoken: "/client/index.js", "evertoken/core": "/client/core.js", "evertoken/dialects": "/client/dialects.js", axios: "/axios.js" };
 
 const blocksOf = (name) =>
   [...readFileSync(new URL(name, ROOT), "utf8").matchAll(/^```js\n(.*?)^```$/gms)].map((match) => match[1]);

@@ -4,7 +4,7 @@
 import { afterEach, beforeEach, describe } from "node:test";
 
 import { attach } from "../../../src/axios.js";
-import { createSession, EVERTOKEN, memoryStore } from "../../../src/index.js";
+import { createSession, memoryStore } from "../../../src/index.js";
 import { Server, VERSIONS } from "./server.js";
 
 /** One axios, and what a test of it stands on. */
@@ -19,7 +19,7 @@ class Ground {
   }
 
   /** A signed-in session, and an instance on it. */
-  signedIn = async (/** @type {any} */ dialect = EVERTOKEN, /** @type {any} */ config = {}) => {
+  signedIn = async (/** @type {any} */ dialect = undefined, /** @type {any} */ config = {}) => {
     const { url } = this.server;
     const session = createSession({ baseURL: url, store: memoryStore(), dialect });
     await session.login({ username: "ada", password: "correct-horse-battery" });

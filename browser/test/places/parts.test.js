@@ -1,0 +1,98 @@
+/** The parts of the client that are loaded only when they are needed: when that is, and what if they cannot be had. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { build } from "esbuild";
+
+import { ask, signIn, skip, stage } from "../chromium/support/stage.js";
+
+const ENTRY = fileURLToPath(new URL("../../src/core.js", import.meta.url));
+const PARTS = /\/(account|fallbacks|dialect|dialects|members|contradictions|samples)\.js/;
+
+/** The parts that a tab asks for from now on. */
+function parts(tab) {
+  const asked = [];
+  tab.on("request", (request) => PARTS.test(request.url()) && asked.push(PARTS.exec(request.url())[1]));
+  return asked;
+}
+
+test("a page that is signed in, sends requests and renews loads none of the parts that others need", { skip }, async (t) => {
+  const { server, signedIn } = await stage(t);
+  const [tab] = await signedIn();
+  const asked = parts(tab);
+  await tab.reload();
+  await tab.waitForFunction(() => window.isReady);
+  assert.equal(await tab.evaluate(() => session.restore()), true);
+  for (let round = 0; round < 2; round += 1) {
+    assert.equal((await ask(tab, "/x")).status, 200);
+    await server.expire();
+  }
+  assert.equal((await ask(tab, "/x")).status, 200);
+  assert.deepEqual(asked, []);
+  await tab.evaluate(() => session.logout());
+  assert.deepEqual(asked, ["account"]);
+});
+
+test("a session with a dialect loads its reader at its first use, and the built-in ones only for a name", { skip }, async (t) => {
+  const { tab: open } = await stage(t);
+  const tab = await open();
+  const asked = parts(tab);
+  await tab.evaluate(() => begin({ store: evertoken.memoryStore(), dialect: {}, delivery: undefined }));
+  assert.deepEqual(asked, []);
+  assert.equal(await tab.evaluate(() => session.restore()), false);
+  assert.deepEqual(asked.toSorted(), ["contradictions", "dialect", "members", "samples"]);
+  await tab.evaluate(() => begin({ store: evertoken.memoryStore(), dialect: "nest", delivery: undefined }));
+  assert.equal(await tab.evaluate(() => session.restore()), false);
+  assert.equal(asked.at(-1), "dialects");
+});
+
+test("a part that cannot be loaded rejects with refresh_unavailable, and is tried again the next time", { skip }, async (t) => {
+  const { context, tab: open } = await stage(t);
+  const tab = await open();
+  await context.route("**/account.js*", (route) => route.abort());
+  for (let turn = 0; turn < 2; turn += 1) {
+    const { code, message } = await signIn(tab);
+    assert.equal(code, "refresh_unavailable");
+    assert.match(message, /a part of the client does not load: .*account\.js/);
+  }
+  await context.unroute("**/account.js*");
+  assert.equal(await signIn(tab), null);
+  const asked = parts(tab);
+  assert.equal(await tab.evaluate(() => session.logout().catch(tell)), undefined);
+  assert.deepEqual(asked, [], "once is enough");
+});
+
+test("a server that never answers with a part holds nobody up for ever", { skip }, async (t) => {
+  const { context, tab: open } = await stage(t);
+  const tab = await open();
+  const held = [];
+  await context.route("**/account.js*", (route) => void held.push(route));
+  assert.equal((await signIn(tab)).code, "refresh_unavailable");
+  assert.equal(held.length, 1);
+  await held[0].continue();
+  await context.unroute("**/account.js*");
+  assert.equal(await signIn(tab), null);
+});
+
+test("in a bundle that is split, the parts are files of their own, loaded when they are needed", { skip }, async (t) => {
+  const { context, server, tab: open } = await stage(t);
+  const { outputFiles } = await build({
+    entryPoints: [ENTRY], bundle: true, splitting: true, minify: true, format: "esm", outdir: "/bundle", write: false,
+  });
+  await context.route("**/client/**", (route) => {
+    const name = new URL(route.request().url()).pathname.split("/").at(-1).replace("index.js", "core.js");
+    const file = outputFiles.find((each) => each.path.endsWith(`/${name}`));
+    return file ? route.fulfill({ contentType: "text/javascript", body: file.text }) : route.abort();
+  });
+  let isGone = true;
+  await context.route("**/client/account-*", (route) => (isGone ? route.abort() : route.fallback()));
+  const tab = await open();
+  assert.equal((await signIn(tab)).code, "refresh_unavailable");
+  isGone = false;
+  assert.equal(await signIn(tab), null);
+  await server.expire();
+  assert.equal((await ask(tab, "/x")).status, 200);
+  assert.equal(await tab.evaluate(() => session.logout().catch(tell)), undefined);
+});
