@@ -23,7 +23,7 @@ compile requirements/server.txt --extra server --group build --constraints requi
 compile requirements/niquests.txt --group niquests
 
 if command -v npm >/dev/null; then
-  for folder in tests/oauth_clients tests/foreign_server examples/node_service browser; do
+  for folder in tests/oauth_clients tests/foreign_server examples/node_service examples/nest_pair browser; do
     (
       cd "$folder"
       [ -z "${UPGRADE:-}" ] || rm -f package-lock.json

@@ -1,17 +1,21 @@
 """The commands, as an operator types them."""
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
+from evertoken.accounts.users import User
+from evertoken.assembly import open_store
 from evertoken.cli import group
-from evertoken.edge.settings import definitions
+from evertoken.edge.settings import Settings, definitions
 from evertoken.errors import EvertokenError
 from evertoken.secret import Secret
 from tests.support.server import PASSWORD, LiveServer, live_server
@@ -211,6 +215,31 @@ def test_the_doctor_finds_a_healthy_installation_healthy(run: Run, tmp_path: Pat
     assert checked.exit_code == 0, checked.output
     assert "FAULT" not in checked.output
     assert "number 1 (mints) holds 1 live sessions" in checked.output
+
+
+def test_the_doctor_counts_who_cannot_sign_in_for_want_of_bcrypt(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Users imported with bcrypt hashes onto a machine without the package bcrypt are counted before they complain."""
+    hashes = {"ada": "$2b$12$" + "a" * 53, "bob": "bcrypt_sha256$$2b$12$" + "b" * 53, "eve": "of nobody's kind"}
+
+    async def add() -> None:
+        store = open_store(Settings(store=str(tmp_path / "evertoken.db")))
+        try:
+            for name, encoded in hashes.items():
+                await store.add_user(User(f"u_{name}", name, encoded, 0, False, (), 0))
+            await store.add_user(User("u_new", "new", None, 0, False, (), 0))
+        finally:
+            store.close()
+
+    asyncio.run(add())
+    assert "cannot sign in; their password_hash is not of a kind that is read here" in run("doctor").output
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "bcrypt" else find_spec(name))
+    checked = run("doctor")
+    assert checked.exit_code == 1
+    assert "FAULT  users: 2 users cannot sign in; their password_hash is bcrypt" in checked.output
+    assert "pip install 'evertoken[bcrypt]'" in checked.output
+    assert all(encoded not in checked.output for encoded in hashes.values())
 
 
 def test_the_doctor_counts_the_sessions_of_a_lost_secret(run: Run, tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ CLIENT = {
     "token": Entry("client.session:token", "Print a valid access token."),
     "status": Entry("client.session:status", "Say who is signed in, where and until when."),
     "logout": Entry("client.session:logout", "End the session, at the server and here."),
+    "dialect": Entry(
+        "dialects:dialect", "How an API spells sign-in, refresh and sign-out: those built in, and checks of your own."
+    ),
 }
 SERVER = {
     "serve": Entry("serve:serve", "Run the server."),
@@ -37,7 +40,7 @@ SERVER = {
     "sessions": Entry("sessions:sessions", "Who is signed in, and end it."),
     "keys": Entry("keys:keys", "The keys that sign access tokens."),
     "doctor": Entry(
-        "doctor:doctor", "Check settings, store, keys, secrets, clock, cookies and CORS, and say what to mend."
+        "doctor:doctor", "Check settings, store, users, keys, secrets, clock, cookies and CORS, and say what to mend."
     ),
 }
 _ENTRIES = {**SERVER, **CLIENT}

@@ -49,9 +49,9 @@ def login(url: str, file: str | None, **given: Any) -> None:
     """
     place = Place(file)
     with told(place, level=logging.WARNING):
-        server = _checked_url(url)
+        server = checked_url(url)
         manner = _manner(server, given)
-        username, secret = (None, _refresh_token(given)) if manner.client_id else _credentials(server, given)
+        username, secret = (None, _refresh_token(given)) if manner.client_id else credentials(server, given)
         with place.store.lease(timeout_seconds=LEASE_WITHIN_SECONDS):
             place.read()
             place.store.prepare()
@@ -76,7 +76,7 @@ def login(url: str, file: str | None, **given: Any) -> None:
     click.echo(f"signed in to {server}" + (f" as {username}" if username else ""))
 
 
-def _checked_url(url: str) -> str:
+def checked_url(url: str) -> str:
     """The base URL; what may hold a password is refused before anything repeats it."""
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
@@ -110,8 +110,15 @@ def _manner(server: str, given: dict[str, Any]) -> Manner:
     )
 
 
-def _credentials(server: str, given: dict[str, Any]) -> tuple[str, Secret]:
-    """Never as an argument for the password: `ps` and the shell's history would show it."""
+def credentials(server: str, given: dict[str, Any]) -> tuple[str, Secret]:
+    """
+    Who signs in, from the options `username` and `password_stdin`, and asked for where they say nothing.
+
+    Never as an argument for the password: `ps` and the shell's history would show it.
+
+    Raises:
+        Failed: There is no terminal to ask on, or nothing on standard input.
+    """
     username, from_stdin = given["username"], given["password_stdin"]
     if not sys.stdin.isatty() and not (username and from_stdin):
         missing = " and ".join(
