@@ -8,15 +8,20 @@ from pathlib import Path
 
 import uvloop
 
-from bench import breakdown, clients, flood, guards, revocation, stores
+from bench import breakdown, clients, flood, guards, revocation, stores, stores_postgresql
 from bench.disk import folder_on_a_disk
 from bench.effort import FULL, QUICK, TINY, Effort, cores, pin
 from bench.report import Section, render
 from evertoken.edge import logs
 
+
+async def _stores(folder: Path, effort: Effort) -> list[Section]:
+    return [*await stores.run(folder, effort), *await stores_postgresql.run(folder, effort)]
+
+
 PARTS: dict[str, Callable[[Path, Effort], Awaitable[list[Section]]]] = {
     "refreshing": breakdown.run,
-    "stores": stores.run,
+    "stores": _stores,
     "guards": guards.run,
     "clients": clients.run,
     "flood": flood.run,

@@ -18,6 +18,7 @@ from evertoken.sessions.model import Caller, NewSession, RotationRequest, Rotati
 from evertoken.sessions.rotation import Outcome, RotationPolicy
 from evertoken.stores.sqlite import worker
 from evertoken.stores.sqlite.store import SqliteStore
+from evertoken.stores.store import Store
 from evertoken.tokens import refresh_token
 from evertoken.tokens.refresh_token import Delivery, RefreshToken
 
@@ -50,16 +51,16 @@ async def measure(folder: Path, effort: Effort) -> Measured:
         access_lifetime_ms=1_800_000,
     )
     try:
-        sessions = [await _Session.begin(store, number) for number in range(CALLERS)]
+        sessions = [await Rotating.begin(store, number) for number in range(CALLERS)]
         grouped = GroupCommit(store.rotate).submit
 
         async def one_each(request: RotationRequest) -> RotationResult:
             return (await store.rotate([request]))[0]
 
         for _ in range(effort.rounds):
-            measured.grouped.append(await _rotations_per_second(sessions, grouped, effort.seconds))
+            measured.grouped.append(await rotations_per_second(sessions, grouped, effort.seconds))
             with _one_job_per_commit():
-                measured.one_each.append(await _rotations_per_second(sessions, one_each, effort.seconds))
+                measured.one_each.append(await rotations_per_second(sessions, one_each, effort.seconds))
         with contextlib.closing(_bare_database(folder / "bare.db")) as bare:
             for _ in range(round(LONE_CALLS * effort.seconds * effort.rounds)):
                 measured.lone.append(await _timed(sessions[0].rotate(grouped)))
@@ -70,7 +71,7 @@ async def measure(folder: Path, effort: Effort) -> Measured:
     return measured
 
 
-class _Session:
+class Rotating:
     """A caller who presents the newest token that there is, again and again."""
 
     def __init__(self, token: RefreshToken) -> None:
@@ -78,7 +79,7 @@ class _Session:
         self._caller = Caller("127.0.0.1", "evertoken-bench/1")
 
     @classmethod
-    async def begin(cls, store: SqliteStore, number: int) -> "_Session":
+    async def begin(cls, store: Store, number: int) -> "Rotating":
         name = f"user{number}"
         await store.add_user(User(name, name, "", 0, False, ("member",), system_clock()))
         session_id = number.to_bytes(16, "big")
@@ -94,11 +95,11 @@ class _Session:
         self._token = child
 
 
-async def _rotations_per_second(sessions: list[_Session], rotate: Rotate, seconds: float) -> float:
+async def rotations_per_second(sessions: list[Rotating], rotate: Rotate, seconds: float) -> float:
     done = 0
     began = time.perf_counter()
 
-    async def caller(session: _Session) -> None:
+    async def caller(session: Rotating) -> None:
         nonlocal done
         while time.perf_counter() - began < seconds:
             await session.rotate(rotate)

@@ -25,6 +25,8 @@ from evertoken.edge.accounts_elsewhere import DirectoryElsewhere, RememberedAcco
 from evertoken.edge.adoption import Adoptions, read_rules
 from evertoken.edge.app import Lifespan, build_app
 from evertoken.edge.background import Background
+from evertoken.edge.dialects import served as dialects
+from evertoken.edge.dialects.served import ServedDialect
 from evertoken.edge.envelope import Envelope
 from evertoken.edge.feed import RevocationFeed
 from evertoken.edge.metrics import Metrics
@@ -43,7 +45,9 @@ from evertoken.sessions.keys import KeyKeeper
 from evertoken.sessions.model import Event, session_id_text
 from evertoken.sessions.rotation import RotationPolicy
 from evertoken.sessions.service import SessionService
-from evertoken.stores.sqlite.store import SqliteStore
+from evertoken.store_address import is_server, shown
+from evertoken.stores import opening
+from evertoken.stores.store import Store
 from evertoken.tokens.access_token import AccessTokenRules
 from evertoken.tokens.server_secrets import SecretRing
 from evertoken.web.serving import WebRoutes
@@ -68,45 +72,54 @@ class Server:
     app: Envelope
     lifespan: Lifespan
     services: Services
-    store: SqliteStore
+    store: Store
     guard: AccessCheck
     hashing: PasswordHashing
     background: Background
 
     async def start(self) -> None:
         """
-        Load the keys, or make the first; the lifespan does it too.
+        Look into the store, and load the keys or make the first; the lifespan does it too.
 
         Raises:
-            ConfigurationError: the keys are encrypted under a secret that we do not have.
+            ConfigurationError: the store cannot be used, or the keys are encrypted under a secret that we do not have.
         """
+        await self.store.start()
         await self.services.keys.start(now_ms=self.services.clock())
 
-    def close(self) -> None:
+    async def stop(self) -> None:
         """Finish what is queued and let go of the store; the lifespan does it too."""
+        self.hashing.close()
+        await self.store.stop()
+
+    def close(self) -> None:
+        """The same from outside an event loop, for a server that was not started on one."""
         self.hashing.close()
         self.store.close()
 
 
-def open_store(settings: Settings, *, clock: Clock = system_clock, may_create: bool = True) -> SqliteStore:
+def open_store(settings: Settings, *, clock: Clock = system_clock, may_create: bool = True) -> Store:
     """
-    The store that the settings name.
+    The store that the settings name, to be started.
 
     Raises:
         ConfigurationError: it cannot be used.
     """
-    return SqliteStore(
-        Path(settings.store),
-        clock=clock,
-        policy=RotationPolicy(
-            overlap_ms=milliseconds(settings.overlap),
-            idle_ms=milliseconds(settings.idle_lifetime),
-            extends_idle=settings.refresh_extends_idle,
+    return opening.open_store(
+        settings.store,
+        opening.Manner(
+            policy=RotationPolicy(
+                overlap_ms=milliseconds(settings.overlap),
+                idle_ms=milliseconds(settings.idle_lifetime),
+                extends_idle=settings.refresh_extends_idle,
+            ),
+            access_lifetime_ms=milliseconds(settings.access_lifetime),
+            sessions_per_user=settings.sessions_per_user,
+            users_elsewhere=bool(settings.user_directory),
+            may_create=may_create,
         ),
-        access_lifetime_ms=milliseconds(settings.access_lifetime),
-        sessions_per_user=settings.sessions_per_user,
-        users_elsewhere=bool(settings.user_directory),
-        may_create=may_create,
+        table_prefix=settings.table_prefix,
+        clock=clock,
     )
 
 
@@ -115,8 +128,15 @@ def open_secrets(settings: Settings) -> SecretRing:
     The server's secrets; for development one is made beside the database, readable by its owner only.
 
     Raises:
-        ConfigurationError: a secret is too short, or the file cannot be read.
+        ConfigurationError: a secret is too short, the file cannot be read, or there is no place for one: every machine
+            that shares a database must have the same.
     """
+    if is_server(settings.store) and not settings.secret:
+        raise ConfigurationError(
+            "secret",
+            f"must be set for {shown(settings.store)}, the same on every machine; make one with: openssl rand -base64"
+            " 32",
+        )
     return SecretRing(settings.secret or (_development_secret(secret_file(settings)),))
 
 
@@ -125,7 +145,7 @@ def secret_file(settings: Settings) -> Path:
     return Path(settings.store + ".secret")
 
 
-def open_keys(settings: Settings, store: SqliteStore, secrets: SecretRing) -> KeyKeeper:
+def open_keys(settings: Settings, store: Store, secrets: SecretRing) -> KeyKeeper:
     """The signing keys, not yet loaded."""
     return KeyKeeper(
         store,
@@ -164,6 +184,8 @@ def build(
     Raises:
         ConfigurationError: a setting cannot be used; the message says which and what to do.
     """
+    cookie = RefreshCookie(is_trustworthy(settings.issuer_url), settings.cookie_samesite)
+    served = dialects.load(settings, cookie)
     secrets = open_secrets(settings)
     store = open_store(settings, clock=clock, may_create=may_create)
     keys = open_keys(settings, store, secrets)
@@ -194,7 +216,7 @@ def build(
         metrics=metrics,
         callers=CallerReader(settings.trusted_proxies),
         origins=OriginCheck(origin_of(settings.issuer_url) or "", settings.allowed_origins),
-        cookie=RefreshCookie(is_trustworthy(settings.issuer_url), settings.cookie_samesite),
+        cookie=cookie,
         adoptions=_adoptions(settings, directory, sessions, clock),
     )
     background = Background(
@@ -205,31 +227,39 @@ def build(
         on_followed=feed.followed,
     )
     hub.subscribe(_when_ended(background.nudge))
-    lifespan = _lifespan(services, background, hashing, store)
+    lifespan = _lifespan(services, background, hashing, store, served)
     more_routes = WebRoutes(settings, has_demo=demo_routes is not None).routes()
     if demo_routes is not None:
         more_routes += demo_routes(services)
-    app = build_app(services, more_routes=more_routes, lifespan=lifespan)
+    app = build_app(services, more_routes=more_routes, dialects=served, lifespan=lifespan)
     return Server(app, lifespan, services, store, guard, hashing, background)
 
 
-def _lifespan(services: Services, background: Background, hashing: PasswordHashing, store: SqliteStore) -> Lifespan:
+def _lifespan(
+    services: Services,
+    background: Background,
+    hashing: PasswordHashing,
+    store: Store,
+    served: Sequence[ServedDialect],
+) -> Lifespan:
     @contextlib.asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
-        await services.keys.start(now_ms=services.clock())
+        dialects.warn(served, services.settings)
         try:
+            await store.start()
+            await services.keys.start(now_ms=services.clock())
             async with background.running():
                 yield
         finally:
             hashing.close()
-            store.close()
+            await store.stop()
 
     return lifespan
 
 
 def _session_service(  # noqa: PLR0917 - a step of `build`, with its parts
     settings: Settings,
-    store: SqliteStore,
+    store: Store,
     keys: KeyKeeper,
     secrets: SecretRing,
     hub: EventHub,

@@ -49,7 +49,7 @@ class Operator:
 
 def put_sessions(live: LiveServer, user_id: str, username: str, count: int, *, device: str = "Robot") -> list[str]:
     """As `put_sessions_into`, into a running server's database."""
-    return put_sessions_into(live.server.store.path, user_id, username, count, device=device, now_ms=live.clock())
+    return put_sessions_into(live.database, user_id, username, count, device=device, now_ms=live.clock())
 
 
 def put_sessions_into(store: Path, user_id: str, username: str, count: int, *, device: str, now_ms: int) -> list[str]:

@@ -47,7 +47,7 @@ def test_the_bench_of_guards_prints_every_framework_and_every_other_library() ->
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

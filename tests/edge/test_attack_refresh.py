@@ -299,7 +299,7 @@ def test_a_clock_that_jumps_an_hour_signs_nobody_out(
 @contextmanager
 def _locked(live: LiveServer) -> Iterator[None]:
     """Another program holds the database's write lock."""
-    with closing(sqlite3.connect(live.server.store.path, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(live.database, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         yield
         connection.execute("ROLLBACK")
@@ -308,7 +308,7 @@ def _locked(live: LiveServer) -> Iterator[None]:
 @contextmanager
 def _gone(live: LiveServer) -> Iterator[None]:
     """The database file is not where it was."""
-    path = live.server.store.path
+    path = live.database
     away = path.rename(path.with_suffix(".away"))
     yield
     away.rename(path)
@@ -342,7 +342,7 @@ def test_hundreds_of_rotations_leave_one_row(tmp_path: Path, clock: MovingClock)
         for _ in range(300):
             clock.advance(60)
             token = client.post("/auth/refresh", json={"refresh_token": token}).json()["refresh_token"]
-        with closing(sqlite3.connect(live.server.store.path)) as connection:
+        with closing(sqlite3.connect(live.database)) as connection:
             for table in ("sessions", "events"):
                 assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,)
 

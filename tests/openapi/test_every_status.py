@@ -221,7 +221,7 @@ def change_password(talk: Conversation, bearer: dict[str, str]) -> None:
     talk.ask("POST", "/auth/password", 204, headers=bearer, json=right)
     # Disabled behind the guard's back, so that it is the route that notices.
     tokens = talk.ask("POST", "/auth/login", 200, json={"username": "eve", "password": PASSWORD}).json()
-    with contextlib.closing(sqlite3.connect(talk.live.server.store.path)) as database:
+    with contextlib.closing(sqlite3.connect(talk.live.database)) as database:
         database.execute("UPDATE users SET disabled = 1 WHERE username = 'eve'")
         database.commit()
     eve = {"Authorization": f"Bearer {tokens['access_token']}"}

@@ -11,6 +11,7 @@ import httpx2
 from evertoken.edge.feed import RevocationFeed
 from evertoken.sessions.model import session_id_text
 from evertoken.stores.sqlite import revoking
+from evertoken.stores.sqlite.store import SqliteStore
 from tests.oauth.speaking import API, add_client
 from tests.support.server import LiveServer
 
@@ -104,5 +105,6 @@ def sign_out(live: LiveServer, http: httpx2.Client, tokens: dict[str, Any]) -> s
 def revoke_many(live: LiveServer, session_ids: Sequence[bytes]) -> list[str]:
     """So many lines in the store at once, as the end of so many sessions leaves them."""
     store = live.server.store
+    assert isinstance(store, SqliteStore)
     live.run(store._writer.run(lambda connection, now_ms: revoking._announce(connection, tuple(session_ids), now_ms)))
     return [session_id_text(session_id) for session_id in session_ids]

@@ -11,6 +11,7 @@ from evertoken.errors import HookFailed, Overloaded, StoreUnavailable
 from evertoken.sessions.group_commit import MAX_WAIT_SECONDS, GroupCommit
 from evertoken.sessions.model import Caller, RotationRequest, RotationResult
 from evertoken.sessions.rotation import Outcome
+from evertoken.sessions.store import PartlyDecided
 from evertoken.tokens import refresh_token
 from evertoken.tokens.refresh_token import Delivery
 
@@ -167,6 +168,18 @@ async def test_when_a_commit_fails_each_of_its_callers_is_told_and_the_next_work
     assert errors[0] is not errors[1]
     await commits.end()
     assert await outcomes(failed + behind) == [StoreUnavailable, StoreUnavailable, RotationResult]
+
+
+async def test_where_only_some_could_be_decided_those_are_answered(group: GroupCommit, commits: Commits) -> None:
+    """A session that another transaction holds is 503 for its own caller; the others of its batch are answered."""
+    tasks = await submit(group, *(a_request() for _ in range(3)))
+    first, second, third = commits.batches[-1]
+    await commits.fail(PartlyDecided("held", {0: _result(first), 2: _result(third)}))
+    assert await tasks[0] == _result(first)
+    assert await tasks[2] == _result(third)
+    with pytest.raises(StoreUnavailable, match="held"):
+        await tasks[1]
+    assert second in commits.batches[-1]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), HookFailed("a hook"), MemoryError(), TimeoutError()])

@@ -42,6 +42,11 @@ class LiveServer:
         self._loop = loop
 
     @property
+    def database(self) -> Path:
+        """Its SQLite file."""
+        return Path(self.server.services.settings.store)
+
+    @property
     def clock(self) -> MovingClock:
         assert isinstance(self._clock, MovingClock)
         return self._clock

@@ -9,7 +9,7 @@ from evertoken.cli.options import store_only, with_store
 from evertoken.cli.show import table, when
 from evertoken.clock import system_clock
 from evertoken.edge.settings import Settings
-from evertoken.stores.sqlite.store import SqliteStore
+from evertoken.stores.store import Store
 
 
 @click.group()
@@ -23,7 +23,7 @@ def clients() -> None:
 def add(client_id: str, **given: Any) -> None:
     """Add a client; its secret is printed once and kept nowhere."""
 
-    async def work(store: SqliteStore, _settings: Settings) -> None:
+    async def work(store: Store, _settings: Settings) -> None:
         try:
             client, secret = new_client(client_id, now_ms=system_clock())
         except ClientRefused as error:
@@ -40,7 +40,7 @@ def add(client_id: str, **given: Any) -> None:
 def list_(**given: Any) -> None:
     """List clients."""
 
-    async def work(store: SqliteStore, _settings: Settings) -> None:
+    async def work(store: Store, _settings: Settings) -> None:
         rows = [(client.id, when(client.created_at_ms)) for client in await store.list_clients()]
         table(("client", "added"), rows)
 
@@ -53,7 +53,7 @@ def list_(**given: Any) -> None:
 def remove(client_id: str, **given: Any) -> None:
     """Remove a client; its secret is good for nothing from then on."""
 
-    async def work(store: SqliteStore, _settings: Settings) -> None:
+    async def work(store: Store, _settings: Settings) -> None:
         if not await store.remove_client(client_id):
             raise click.ClickException(f"there is no client {client_id!r}; see: evertoken clients list")
         click.echo(f"removed {client_id}")

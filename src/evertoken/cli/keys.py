@@ -13,7 +13,7 @@ from evertoken.clock import system_clock
 from evertoken.edge.settings import LEAST_ANNOUNCE_SECONDS, Settings, milliseconds, parsing
 from evertoken.sessions.keys import key_states
 from evertoken.sessions.model import Event, EventKind
-from evertoken.stores.sqlite.store import SqliteStore
+from evertoken.stores.store import Store
 
 
 @click.group()
@@ -26,7 +26,7 @@ def keys() -> None:
 def list_(**given: Any) -> None:
     """List signing keys and what each does now."""
 
-    async def work(store: SqliteStore, _settings: Settings) -> None:
+    async def work(store: Store, _settings: Settings) -> None:
         now_ms = system_clock()
         stored = await store.list_keys()
         rows = [
@@ -54,7 +54,7 @@ def rotate(announce: str | None, **given: Any) -> None:
     Run it with the server's own settings: its secret, algorithm and access lifetime count.
     """
 
-    async def work(store: SqliteStore, settings: Settings) -> None:
+    async def work(store: Store, settings: Settings) -> None:
         keeper = open_keys(settings, store, open_secrets(settings))
         now_ms = system_clock()
         await keeper.start(now_ms=now_ms)

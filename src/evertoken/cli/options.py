@@ -11,7 +11,9 @@ import click
 from evertoken.assembly import open_store
 from evertoken.edge.settings import Settings, definitions
 from evertoken.edge.settings.sources import load
-from evertoken.stores.sqlite.store import SqliteStore
+from evertoken.store_address import shown
+from evertoken.stores.opening import may_be_there
+from evertoken.stores.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -31,15 +33,22 @@ def every_setting(command: F) -> F:
                 f"{definition.flag}/--no-{definition.flag[2:]}", definition.name, default=None, help=text
             )
         else:
-            flag = click.option(definition.flag, definition.name, metavar=_metavar(definition.name), help=text)
+            flag = click.option(
+                definition.flag,
+                definition.name,
+                metavar=_metavar(definition.name),
+                multiple=bool(definition.one),
+                help=text,
+            )
         command = flag(command)
     return _CONFIG(command)
 
 
 def store_only(command: F) -> F:
-    """--store and --config, for commands that look into a running installation."""
-    where = click.option("--store", metavar="FILE", help="The SQLite file (EVERTOKEN_STORE).")
-    return _CONFIG(where(command))
+    """--store, --table-prefix and --config, for commands that look into a running installation."""
+    where = click.option("--store", metavar="FILE|URL", help="Where the server keeps it all (EVERTOKEN_STORE).")
+    prefix = click.option("--table-prefix", metavar="TEXT", help="As of `serve` (EVERTOKEN_TABLE_PREFIX).")
+    return _CONFIG(where(prefix(command)))
 
 
 def settings_of(given: dict[str, Any]) -> Settings:
@@ -50,7 +59,7 @@ def settings_of(given: dict[str, Any]) -> Settings:
 
 
 def with_store(
-    given: dict[str, Any], work: Callable[[SqliteStore, Settings], Awaitable[T]], *, may_create: bool = False
+    given: dict[str, Any], work: Callable[[Store, Settings], Awaitable[T]], *, may_create: bool = False
 ) -> T:
     """
     Open the store of the settings, run `work`, close it.
@@ -59,15 +68,16 @@ def with_store(
         may_create: Make the database where there is none. Else it must exist, so that a mistyped name makes none.
     """
     settings = settings_of(given)
-    if not may_create and not Path(settings.store).exists():
-        raise click.ClickException(f"there is no database at {settings.store}; name it with --store")
+    if not may_create and not may_be_there(settings.store):
+        raise click.ClickException(f"there is no database at {shown(settings.store)}; name it with --store")
 
     async def run() -> T:
-        store = open_store(settings)
+        store = open_store(settings, may_create=may_create)
         try:
+            await store.start()
             return await work(store, settings)
         finally:
-            store.close()
+            await store.stop()
 
     return asyncio.run(run())
 
@@ -75,9 +85,12 @@ def with_store(
 def _text(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, tuple):  # of a flag that may be repeated, and was not given when it is empty
+        return ",".join(value) or None
     return value if value is None else str(value)
 
 
 def _metavar(name: str) -> str:
-    words = {"store": "FILE", "host": "ADDRESS", "port": "N", "issuer": "URL", "secret": "TEXT[,TEXT]"}
+    words = {"store": "FILE|URL", "host": "ADDRESS", "port": "N", "issuer": "URL", "secret": "TEXT[,TEXT]"}
+    words["dialects"] = "[PREFIX=]NAME|FILE"
     return words.get(name, "VALUE")

@@ -23,6 +23,7 @@ from evertoken.edge.serving import uvicorn_config
 from evertoken.edge.settings import Settings
 from evertoken.edge.settings.sources import to_environment, unknown_variables
 from evertoken.errors import ConfigurationError
+from evertoken.store_address import is_server
 
 
 @click.command()
@@ -34,7 +35,7 @@ def serve(**given: Any) -> None:
     logs.configure(level=settings.log_level, as_json=settings.log_format == "json")
     for name in unknown_variables(os.environ):
         click.echo(f"evertoken: {name} is no setting of ours and is ignored", err=True)
-    if not settings.production and not settings.secret:
+    if not settings.production and not settings.secret and not is_server(settings.store):
         click.echo("evertoken: development server: its secret lies beside the database; see --production", err=True)
     run_server(settings)
 
@@ -98,7 +99,7 @@ def _try_out(settings: Settings) -> None:
         try:
             await server.start()
         finally:
-            server.close()
+            await server.stop()
 
     asyncio.run(start_and_stop())
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET

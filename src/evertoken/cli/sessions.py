@@ -13,7 +13,7 @@ from evertoken.clock import system_clock
 from evertoken.edge.settings import Settings
 from evertoken.sessions.model import AccountChange, EventKind, SessionRecord, session_id_bytes, session_id_text
 from evertoken.sessions.rotation import Reason
-from evertoken.stores.sqlite.store import SqliteStore
+from evertoken.stores.store import Store
 
 _PAGE = 500
 
@@ -30,7 +30,7 @@ def sessions() -> None:
 def list_(username: str | None, with_ended: bool, **given: Any) -> None:
     """List sessions."""
 
-    async def work(store: SqliteStore, settings: Settings) -> None:
+    async def work(store: Store, settings: Settings) -> None:
         user_id = await _user_id(store, settings, username)
         rows: list[tuple[str, ...]] = []
         last = None
@@ -49,7 +49,7 @@ def list_(username: str | None, with_ended: bool, **given: Any) -> None:
 def show(session_id: str, **given: Any) -> None:
     """Show one session."""
 
-    async def work(store: SqliteStore, _settings: Settings) -> None:
+    async def work(store: Store, _settings: Settings) -> None:
         record = await _found(store, session_id)
         for name, value in _details(record).items():
             click.echo(f"{name:<16}{value}")
@@ -63,7 +63,7 @@ def show(session_id: str, **given: Any) -> None:
 def explain(session_id: str, **given: Any) -> None:
     """Tell the story of one session: sign-in, rotations, everything unusual, and why it ended."""
 
-    async def work(store: SqliteStore, _settings: Settings) -> None:
+    async def work(store: Store, _settings: Settings) -> None:
         record = await _found(store, session_id)
         for line in explanation(record, await store.timeline(record.id), now_ms=system_clock()):
             click.echo(line)
@@ -80,7 +80,7 @@ def revoke(session_id: str | None, username: str | None, **given: Any) -> None:
     if (session_id is None) == (username is None):
         raise click.UsageError("name a session or --user, not both")
 
-    async def work(store: SqliteStore, settings: Settings) -> None:
+    async def work(store: Store, settings: Settings) -> None:
         if session_id is not None:
             record = await _found(store, session_id)
             ended = await store.end(record.id, Reason.REVOKED, OPERATOR)
@@ -95,7 +95,7 @@ def revoke(session_id: str | None, username: str | None, **given: Any) -> None:
     with_store(given, work)
 
 
-async def _found(store: SqliteStore, text: str) -> SessionRecord:
+async def _found(store: Store, text: str) -> SessionRecord:
     session_id = session_id_bytes(text)
     record = None if session_id is None else await store.find(session_id)
     if record is None:
@@ -103,7 +103,7 @@ async def _found(store: SqliteStore, text: str) -> SessionRecord:
     return record
 
 
-async def _user_id(store: SqliteStore, settings: Settings, username: str | None) -> str | None:
+async def _user_id(store: Store, settings: Settings, username: str | None) -> str | None:
     if username is None or settings.user_directory:
         return username  # users in the application's own table are named by their id
     user = await store.find_by_key(username_key(username))

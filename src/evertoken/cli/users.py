@@ -19,7 +19,7 @@ from evertoken.edge.settings import Settings
 from evertoken.secret import Secret
 from evertoken.sessions.model import AccountChange, Caller, EventKind
 from evertoken.sessions.rotation import Reason
-from evertoken.stores.sqlite.store import SqliteStore
+from evertoken.stores.store import Store
 
 OPERATOR = Caller("", "evertoken command line")
 """Who did it, as the audit trail has it."""
@@ -41,7 +41,7 @@ users.add_command(import_users)
 def add(username: str, roles: tuple[str, ...], password_stdin: bool, **given: Any) -> None:
     """Add a user."""
 
-    async def work(store: SqliteStore, settings: Settings) -> None:
+    async def work(store: Store, settings: Settings) -> None:
         try:
             name = check_new_username(username)
             password = _new_password(name, settings, from_stdin=password_stdin)
@@ -60,7 +60,7 @@ def add(username: str, roles: tuple[str, ...], password_stdin: bool, **given: An
 def list_(**given: Any) -> None:
     """List users by name."""
 
-    async def work(store: SqliteStore, _settings: Settings) -> None:
+    async def work(store: Store, _settings: Settings) -> None:
         rows = []
         last: str | None = None
         while page := await store.list_users(last, 500):
@@ -79,7 +79,7 @@ def list_(**given: Any) -> None:
 def disable(username: str, **given: Any) -> None:
     """Disable a user and end all of the user's sessions."""
 
-    async def work(store: SqliteStore, _settings: Settings) -> None:
+    async def work(store: Store, _settings: Settings) -> None:
         user = await _found(store, username)
         ended = await store.change_account(
             AccountChange(user.id, Reason.ACCOUNT_DISABLED, EventKind.ACCOUNT_DISABLED, OPERATOR, disabled=True)
@@ -95,7 +95,7 @@ def disable(username: str, **given: Any) -> None:
 def enable(username: str, **given: Any) -> None:
     """Let a disabled user sign in again."""
 
-    async def work(store: SqliteStore, _settings: Settings) -> None:
+    async def work(store: Store, _settings: Settings) -> None:
         user = await _found(store, username)
         was_disabled = await store.enable(user.id, OPERATOR)
         click.echo(f"enabled {user.username}" if was_disabled else f"{user.username} was enabled already")
@@ -110,7 +110,7 @@ def enable(username: str, **given: Any) -> None:
 def passwd(username: str, password_stdin: bool, **given: Any) -> None:
     """Set a user's password and end all of the user's sessions."""
 
-    async def work(store: SqliteStore, settings: Settings) -> None:
+    async def work(store: Store, settings: Settings) -> None:
         user = await _found(store, username)
         try:
             password = _new_password(user.username, settings, from_stdin=password_stdin)
@@ -137,7 +137,7 @@ def passwd(username: str, password_stdin: bool, **given: Any) -> None:
 def set_roles(username: str, roles: tuple[str, ...], **given: Any) -> None:
     """Set a user's roles to those given; none takes all away. New access tokens carry them."""
 
-    async def work(store: SqliteStore, _settings: Settings) -> None:
+    async def work(store: Store, _settings: Settings) -> None:
         user = await _found(store, username)
         await store.set_roles(user.id, roles)
         click.echo(f"{user.username}: {', '.join(roles) or 'no roles'}")
@@ -159,7 +159,7 @@ def hash_of(password: Secret, settings: Settings) -> str:
         hashing.close()
 
 
-async def _found(store: SqliteStore, username: str) -> User:
+async def _found(store: Store, username: str) -> User:
     user = await store.find_by_key(username_key(username))
     if user is None:
         raise click.ClickException(f"there is no user {username!r}; see: evertoken users list")

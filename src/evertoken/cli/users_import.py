@@ -22,7 +22,8 @@ from evertoken.clock import system_clock
 from evertoken.edge.settings import Settings
 from evertoken.sessions.model import AccountChange, Caller, EventKind
 from evertoken.sessions.rotation import Reason
-from evertoken.stores.sqlite.store import SqliteStore
+from evertoken.stores.opening import may_be_there
+from evertoken.stores.store import Store
 
 _AT_ONCE = 256
 """Users that go to the store together: it commits them in groups, and Ctrl-C loses at most so many."""
@@ -70,10 +71,10 @@ def import_users(
         users, problems = read_users(_read(file), chosen, plain=plain, own=hashing.parameters)
         _refuse_if_any(problems)
 
-        async def work(store: SqliteStore, _settings: Settings) -> None:
+        async def work(store: Store, _settings: Settings) -> None:
             await _import(store, users, hashing, update_hash=update_hash, dry_run=dry_run)
 
-        is_there = Path(settings.store).exists()
+        is_there = may_be_there(settings.store)
         if dry_run and not is_there:
             click.echo(f"{len(users)} to add; nothing was stored")
             return
@@ -85,7 +86,7 @@ def import_users(
 
 
 async def _import(
-    store: SqliteStore, users: list[ImportedUser], hashing: PasswordHashing, *, update_hash: bool, dry_run: bool
+    store: Store, users: list[ImportedUser], hashing: PasswordHashing, *, update_hash: bool, dry_run: bool
 ) -> None:
     present, problems = await _present(store, users)
     _refuse_if_any(problems)
@@ -116,7 +117,7 @@ async def _import(
     click.echo(f"{tally.added} added{updated}, {tally.unchanged} left as they were")
 
 
-async def _present(store: SqliteStore, users: Sequence[ImportedUser]) -> tuple[dict[str, User], list[Problem]]:
+async def _present(store: Store, users: Sequence[ImportedUser]) -> tuple[dict[str, User], list[Problem]]:
     """Who is there already, by key; and whose id is somebody else's."""
     present: dict[str, User] = {}
     problems: list[Problem] = []
@@ -133,11 +134,11 @@ async def _present(store: SqliteStore, users: Sequence[ImportedUser]) -> tuple[d
     return present, problems
 
 
-async def _by_id(store: SqliteStore, user_id: str | None) -> User | None:
+async def _by_id(store: Store, user_id: str | None) -> User | None:
     return None if user_id is None else await store.find_by_id(user_id)
 
 
-async def _add(store: SqliteStore, users: Sequence[User], tally: _Tally) -> None:
+async def _add(store: Store, users: Sequence[User], tally: _Tally) -> None:
     outcomes = await asyncio.gather(*(store.add_user(user) for user in users), return_exceptions=True)
     for outcome in outcomes:
         if outcome is None:
@@ -148,7 +149,7 @@ async def _add(store: SqliteStore, users: Sequence[User], tally: _Tally) -> None
             raise outcome
 
 
-async def _update(store: SqliteStore, user: User, changed: str | None, tally: _Tally) -> None:
+async def _update(store: Store, user: User, changed: str | None, tally: _Tally) -> None:
     """A hash of another password ends the user's sessions, as every change of a password does."""
     if changed is None:
         tally.unchanged += 1

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from evertoken.clock import monotonic_seconds
 from evertoken.errors import Overloaded, StoreUnavailable, TemporarilyUnavailable
 from evertoken.sessions.model import RotationRequest, RotationResult
+from evertoken.sessions.store import PartlyDecided
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +80,9 @@ class GroupCommit:
             try:
                 results = await self._rotate([request for request, _, _ in batch])
                 answers = list(zip(batch, results, strict=True))
+            except PartlyDecided as error:
+                _answer([(batch[place], result) for place, result in error.results.items()])
+                _fail(batch, str(error))  # those that have no answer yet
             except TemporarilyUnavailable as error:
                 _fail(batch, str(error))
             except Exception:  # noqa: BLE001
@@ -90,9 +94,7 @@ class GroupCommit:
                 self._waiting.clear()
                 raise
             else:
-                for (_, future, _), result in answers:
-                    if not future.done():
-                        future.set_result(result)
+                _answer(answers)
 
     def _next_batch(self) -> list[_Waiting]:
         """The oldest callers, of each session only the first; the others keep their place in the queue."""
@@ -113,6 +115,12 @@ class GroupCommit:
                 batch.append(entry)
         self._waiting.extendleft(reversed(held_back))
         return batch
+
+
+def _answer(answers: Sequence[tuple[_Waiting, RotationResult]]) -> None:
+    for (_, future, _), result in answers:
+        if not future.done():
+            future.set_result(result)
 
 
 def _fail(batch: Sequence[_Waiting], detail: str) -> None:

@@ -7,9 +7,10 @@ Outcomes are returned, never raised: an exception inside a transaction would und
 `now` is the store's own clock, read once the transaction may write, and returned with the outcome.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from evertoken.errors import StoreUnavailable
 from evertoken.sessions.model import (
     AccountChange,
     Adopted,
@@ -24,6 +25,19 @@ from evertoken.sessions.model import (
     SessionRecord,
 )
 from evertoken.sessions.rotation import Outcome, Reason
+
+
+class PartlyDecided(StoreUnavailable):
+    """
+    Some requests of a batch could not be decided: another transaction holds their sessions.
+
+    Args:
+        results: By place in the batch: what was decided and committed.
+    """
+
+    def __init__(self, detail: str, results: Mapping[int, RotationResult]) -> None:
+        super().__init__(detail)
+        self.results = results
 
 
 class SessionStore(Protocol):
@@ -54,7 +68,10 @@ class SessionStore(Protocol):
         Decide many presented tokens in one durable commit; the results stand in the order of the requests.
 
         MUST decide as `rotation.decide` does. A batch never names a session twice (`GroupCommit` sees to it).
-        If the commit fails, no request of the batch has had an effect.
+        If the commit fails, no request of the batch has had an effect that anybody is told of.
+
+        Raises:
+            PartlyDecided: some could be decided, and those are committed; the others may be tried again.
         """
 
     async def judge(self, request: RotationRequest) -> Outcome:
