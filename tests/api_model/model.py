@@ -1,7 +1,7 @@
 """
 What the server promises about sessions, told a second time.
 
-DESIGN.md section 2 and SECURITY.md 4.1 in the words of somebody who holds tokens, with whole objects in place of tags
+docs/rotation.md and docs/security.md in the words of somebody who holds tokens, with whole objects in place of tags
 and generations. Nothing here is imported from evertoken: where the two differ, one of them is wrong.
 
 Instants and durations are milliseconds.

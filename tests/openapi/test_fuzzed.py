@@ -39,7 +39,7 @@ CONFIG: dict[str, Any] = {
         may_also_get("/auth/login", "400"),
         # The same; and what makes a password foreseeable cannot be said in JSON Schema.
         may_also_get("/auth/password", "400", "422"),
-        # Schemathesis presents tokens that it found in answers; a late duplicate is told to wait (DESIGN.md section 2).
+        # Schemathesis presents tokens that it found in answers; a late duplicate is told to wait (docs/rotation.md).
         may_also_get("/auth/refresh", "503"),
         # The same; and RFC 6749 §5.2 gives 400 to a well-formed request whose token is not good (invalid_grant).
         may_also_get("/oauth/token", "400", "503"),

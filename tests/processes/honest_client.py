@@ -1,4 +1,4 @@
-"""A client as DESIGN.md section 8 wants it, without any window or file: one refresh at a time, nothing thrown away."""
+"""An honest client, without any window or file: one refresh at a time, nothing thrown away."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""The table of DESIGN.md section 2, row by row and edge by edge, as stories of one session."""
+"""The table of docs/rotation.md, row by row and edge by edge, as stories of one session."""
 
 from dataclasses import replace
 from typing import Final

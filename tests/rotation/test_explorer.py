@@ -1,5 +1,5 @@
 """
-The promises of DESIGN.md section 2, checked in every state that a world can reach, over the real decision code.
+The promises of docs/rotation.md, checked in every state that a world can reach, over the real decision code.
 
 `model.py` says what can happen and which promise a step breaks, `worlds.py` how large the worlds are, `mutants.py`
 what the explorer is able to catch.

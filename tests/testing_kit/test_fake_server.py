@@ -15,7 +15,7 @@ from tests.testing_kit.playing import Stage
 
 
 class TestRotation:
-    """The rows of DESIGN.md section 2, reached by moving the clock."""
+    """The rows of docs/rotation.md, reached by moving the clock."""
 
     def test_every_row_of_the_rotation_is_reached_by_moving_the_clock(self, server: FakeServer, fake: Stage) -> None:
         """REISSUE, EARLY, ADVANCE, STALE, REPLAY and GONE come as they do in the field, in no time."""

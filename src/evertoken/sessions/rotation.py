@@ -28,7 +28,7 @@ MAX_DECISIONS: Final = 3
 
 
 class Outcome(enum.Enum):
-    """What becomes of a presented refresh token; the rows of the table in DESIGN.md section 2."""
+    """What becomes of a presented refresh token; the rows of the table in docs/rotation.md."""
 
     GONE = "gone"
     REISSUE = "reissue"
@@ -156,7 +156,7 @@ def decide(row: Row | None, token: Presented, *, now_ms: int, policy: RotationPo
         now_ms: The store's clock. It may lie before `token.issued_at_ms` or `row.advanced_at_ms`, where
             machines differ; a negative difference counts as within the overlap.
 
-    Source: DESIGN.md section 2; RFC 9700 §4.14.2 for what a replay must lead to.
+    Source: docs/rotation.md; RFC 9700 §4.14.2 for what a replay must lead to.
     """
     if row is None:
         return Decision(Outcome.GONE, None, reason=Reason.UNKNOWN)

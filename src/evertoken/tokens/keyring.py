@@ -1,5 +1,5 @@
 """
-Which key signs, which keys verify, and how one follows another (DESIGN.md section 3).
+Which key signs, which keys verify, and how one follows another (docs/operating.md).
 
 A new key is published before it signs, so that every guard knows it by then; an old one verifies until the last
 token that it signed has expired. So a rotation refuses nobody's token.

@@ -1,7 +1,7 @@
 """
 The refresh token: opaque to everyone but us, and genuine or not before the store is asked.
 
-It says which session it belongs to and where it stands in the succession (DESIGN.md section 2), under a MAC. A
+It says which session it belongs to and where it stands in the succession (docs/rotation.md), under a MAC. A
 forged one costs no query and revokes nothing. None is stored, and none can be made from a store's contents.
 """
 

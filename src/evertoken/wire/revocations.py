@@ -1,5 +1,5 @@
 """
-What a server tells guards elsewhere of ended sessions, and how a guard reads it (DESIGN.md section 6). Pure.
+What a server tells guards elsewhere of ended sessions, and how a guard reads it (docs/guards.md). Pure.
 
 The feed says nothing about users. A cursor is the server's: whoever gets one sends it back as it is.
 """

@@ -1,4 +1,4 @@
-"""The revocation feed, for guards in other services (DESIGN.md section 6)."""
+"""The revocation feed, for guards in other services (docs/guards.md)."""
 
 from starlette.requests import Request
 from starlette.responses import Response

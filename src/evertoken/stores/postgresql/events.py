@@ -1,16 +1,11 @@
 """The audit trail in PostgreSQL."""
 
-import json
 from collections.abc import Sequence
 
-from evertoken.sessions.model import Caller, Event, EventKind
-from evertoken.stores.postgresql.connection import Connection, Row, storable, storable_or_none
+from evertoken.sessions.model import Event
+from evertoken.stores.deciding import FOLD_AFTER, packed, stored_event
+from evertoken.stores.postgresql.connection import Connection, storable, storable_or_none
 
-FOLD_AFTER = 100
-"""Unusual outcomes of one session that get a line each; those beyond are counted on the newest line of their kind,
-so that a client in a loop cannot fill the disk."""
-
-_OPERATOR = "operator"
 _COLUMNS = "kind, at_ms, last_at_ms, count, session_id, user_id, username, address, device, reason, detail"
 _INSERT = (
     f"INSERT INTO events ({_COLUMNS}) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::integer[],"
@@ -40,21 +35,15 @@ async def insert_or_fold(connection: Connection, event: Event, *, already: int) 
 async def timeline(connection: Connection, session_id: bytes) -> list[Event]:
     """Every line of one session, oldest first."""
     rows = await connection.fetch(f"SELECT {_COLUMNS} FROM events WHERE session_id = $1 ORDER BY id", session_id)
-    return [_event(row) for row in rows]
+    return [stored_event(row) for row in rows]
 
 
 async def newest(connection: Connection, limit: int) -> list[Event]:
     """The newest lines of the whole trail, newest first."""
     return [
-        _event(row) for row in await connection.fetch(f"SELECT {_COLUMNS} FROM events ORDER BY id DESC LIMIT $1", limit)
+        stored_event(row)
+        for row in await connection.fetch(f"SELECT {_COLUMNS} FROM events ORDER BY id DESC LIMIT $1", limit)
     ]
-
-
-def packed(event: Event) -> str:
-    """The detail as it is stored; who acted as an operator stands there too, for few lines have one."""
-    if event.caller.operator:
-        return storable(json.dumps({**event.detail, _OPERATOR: event.caller.operator}))
-    return storable(json.dumps(dict(event.detail))) if event.detail else "{}"
 
 
 def _columns(event: Event) -> tuple[object, ...]:
@@ -69,23 +58,5 @@ def _columns(event: Event) -> tuple[object, ...]:
         storable(event.caller.address),
         storable(event.caller.device),
         event.reason,
-        packed(event),
-    )
-
-
-def _event(row: Row) -> Event:
-    kind, at_ms, last_at_ms, count, session_id, user_id, username, address, device, reason, detail = row
-    read = json.loads(detail)
-    operator = read.pop(_OPERATOR, "")
-    return Event(
-        kind=EventKind(kind),
-        at_ms=at_ms,
-        last_at_ms=last_at_ms,
-        count=count,
-        session_id=session_id,
-        user_id=user_id,
-        username=username,
-        caller=Caller(address, device, operator),
-        reason=reason,
-        detail=read,
+        storable(packed(event)),
     )

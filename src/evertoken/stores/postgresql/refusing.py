@@ -4,13 +4,12 @@ What the UPDATE of a rotation did not accept: decided on the row as it is, by th
 A revocation is conditional on what was read; where the row has changed meanwhile, the decision is made again.
 """
 
-import functools
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from evertoken.sessions.model import Event, EventKind, RotationRequest, RotationResult
-from evertoken.sessions.rotation import ANY, Decision, Outcome, Reason, RotationPolicy, Row, decide
+from evertoken.sessions.model import Caller, EventKind, RotationRequest, RotationResult
+from evertoken.sessions.rotation import Decision, Outcome, Reason, RotationPolicy, Row, decide
+from evertoken.stores.deciding import event_of, replay_of, row_of
 from evertoken.stores.postgresql import events
 from evertoken.stores.postgresql.pool import Pool
 from evertoken.stores.postgresql.revoking import AsRead, revoke_as_read
@@ -78,26 +77,9 @@ def _decided(request: RotationRequest, line: Found, policy: RotationPolicy) -> t
 
 def read_row(line: Found, request: RotationRequest) -> tuple[Row, str, str, str]:
     """The row as `decide` reads it, and the user id, client id and user name beside it."""
-    (_, _, tag, previous, generation, advanced_at_ms, idle_ms, max_ms, revoked_reason) = line[:9]
-    user_id, client_id, user_epoch, username, _, _, epoch, disabled = line[9:]
-    if request.account is not None:
-        epoch, disabled = request.account.epoch, request.account.disabled
-    over: Reason | None = None
-    if revoked_reason is not None:
-        over = Reason(revoked_reason)
-    elif epoch is None or disabled:
-        over = Reason.ACCOUNT_DISABLED
-    elif epoch != user_epoch:
-        over = Reason.PASSWORD_CHANGED
-    row = Row(
-        current=tag,
-        previous=ANY if previous is None else (previous or None),
-        generation=generation,
-        advanced_at_ms=advanced_at_ms,
-        idle_expires_at_ms=idle_ms,
-        max_expires_at_ms=max_ms,
-        over=over,
-    )
+    revoked_reason, user_id, client_id, user_epoch, username, _, _, epoch, disabled = line[8:]
+    revoked = None if revoked_reason is None else Reason(revoked_reason)
+    row = row_of(request, state=line[2:8], revoked=revoked, user_epoch=user_epoch, account=(epoch, disabled))
     return row, user_id, client_id, username
 
 
@@ -121,7 +103,9 @@ async def _keep(
     for request, result, decision, line in replayed:
         if request.token.session_id in ended:
             result.now_ms = transaction.now_ms
-            result.event = _replay(transaction.now_ms, request, result, decision, line)
+            result.event = replay_of(
+                transaction.now_ms, request, result.user_id, result.username, decision, Caller(line[13], line[14])
+            )
             kept.append((request.token.session_id, result))
     await events.insert(transaction.connection, [result.event for _, result in kept if result.event and result.reason])
     return kept
@@ -129,44 +113,3 @@ async def _keep(
 
 def _as_read(line: Found) -> AsRead:
     return line[1], line[2], line[3], line[4], line[5]
-
-
-def _replay(now_ms: int, request: RotationRequest, result: RotationResult, decision: Decision, line: Found) -> Event:
-    assert decision.row is not None
-    token, row = request.token, decision.row
-    detail = {
-        "presented_generation": token.generation,
-        "session_generation": row.generation,
-        "presented_age_ms": now_ms - token.issued_at_ms,
-        "since_succession_ms": now_ms - row.advanced_at_ms,
-        "owner_address": line[13],
-        "owner_device": line[14],
-    }
-    return event_of(EventKind.REPLAY, now_ms, request, result.user_id, result.username, detail)
-
-
-def event_of(
-    kind: EventKind,
-    now_ms: int,
-    request: RotationRequest,
-    user_id: str,
-    username: str,
-    detail: dict[str, Any] | None = None,
-) -> Event:
-    """The line of the audit trail that goes with an outcome."""
-    return Event(
-        kind=kind,
-        at_ms=now_ms,
-        session_id=request.token.session_id,
-        user_id=user_id,
-        username=username,
-        caller=request.caller,
-        reason=Reason.REPLAYED if kind is EventKind.REPLAY else None,
-        detail=detail or {},
-    )
-
-
-@functools.lru_cache(maxsize=1024)
-def parse_roles(text: str) -> tuple[str, ...]:
-    """The roles column; few different values ever exist, so each is parsed once."""
-    return tuple(json.loads(text))

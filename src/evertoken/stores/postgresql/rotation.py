@@ -1,5 +1,5 @@
 """
-Rotation in PostgreSQL: the table of DESIGN.md section 2 as one conditional UPDATE for a whole batch.
+Rotation in PostgreSQL: the table of docs/rotation.md as one conditional UPDATE for a whole batch.
 
 The statement below and `sessions.rotation.decide` say the same thing; the compliance suite compares them on
 generated rows. What the UPDATE does not match (GONE, STALE, REPLAY) is decided by `decide` on the row as it is.
@@ -17,11 +17,11 @@ from evertoken.errors import StoreUnavailable
 from evertoken.sessions.model import Event, EventKind, RotationRequest, RotationResult
 from evertoken.sessions.rotation import MAX_DECISIONS, Outcome, RotationPolicy, decide
 from evertoken.sessions.store import PartlyDecided
+from evertoken.stores.deciding import FOLD_AFTER, event_of, parse_roles
 from evertoken.stores.postgresql import refusing
 from evertoken.stores.postgresql.connection import Connection, Row, storable
-from evertoken.stores.postgresql.events import FOLD_AFTER
 from evertoken.stores.postgresql.pool import Pool
-from evertoken.stores.postgresql.refusing import SELECT, event_of, parse_roles, read_row
+from evertoken.stores.postgresql.refusing import SELECT, read_row
 from evertoken.stores.postgresql.transaction import NOW
 
 _ACCEPTED: dict[int, tuple[Outcome, bool]] = {

@@ -1,16 +1,10 @@
 """The audit trail in SQLite."""
 
-import json
 import sqlite3
-from typing import Any
 
-from evertoken.sessions.model import Caller, Event, EventKind
+from evertoken.sessions.model import Event
+from evertoken.stores.deciding import FOLD_AFTER, packed, stored_event
 
-FOLD_AFTER = 100
-"""Unusual outcomes of one session that get a line each; those beyond are counted on the newest line of their kind,
-so that a client in a loop cannot fill the disk."""
-
-_OPERATOR = "operator"
 _COLUMNS = "kind, at_ms, last_at_ms, count, session_id, user_id, username, address, device, reason, detail"
 
 
@@ -29,7 +23,7 @@ def insert(connection: sqlite3.Connection, event: Event) -> None:
             event.caller.address,
             event.caller.device,
             event.reason,
-            _packed(event),
+            packed(event),
         ),
     )
 
@@ -50,36 +44,12 @@ def insert_or_fold(connection: sqlite3.Connection, event: Event, *, already: int
 def timeline(connection: sqlite3.Connection, session_id: bytes) -> list[Event]:
     """Every line of one session, oldest first."""
     rows = connection.execute(f"SELECT {_COLUMNS} FROM events WHERE session_id = ? ORDER BY id", (session_id,))
-    return [_event(row) for row in rows]
+    return [stored_event(row) for row in rows]
 
 
 def newest(connection: sqlite3.Connection, *, limit: int) -> list[Event]:
     """The newest lines of the whole trail, newest first."""
     return [
-        _event(row) for row in connection.execute(f"SELECT {_COLUMNS} FROM events ORDER BY id DESC LIMIT ?", (limit,))
+        stored_event(row)
+        for row in connection.execute(f"SELECT {_COLUMNS} FROM events ORDER BY id DESC LIMIT ?", (limit,))
     ]
-
-
-def _packed(event: Event) -> str:
-    """The detail as it is stored; who acted as an operator stands there too, for few lines have one."""
-    if event.caller.operator:
-        return json.dumps({**event.detail, _OPERATOR: event.caller.operator})
-    return json.dumps(dict(event.detail)) if event.detail else "{}"
-
-
-def _event(row: tuple[Any, ...]) -> Event:
-    kind, at_ms, last_at_ms, count, session_id, user_id, username, address, device, reason, packed = row
-    detail = json.loads(packed)
-    operator = detail.pop(_OPERATOR, "")
-    return Event(
-        kind=EventKind(kind),
-        at_ms=at_ms,
-        last_at_ms=last_at_ms,
-        count=count,
-        session_id=session_id,
-        user_id=user_id,
-        username=username,
-        caller=Caller(address, device, operator),
-        reason=reason,
-        detail=detail,
-    )

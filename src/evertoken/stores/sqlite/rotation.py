@@ -1,20 +1,17 @@
 """
-Rotation in SQLite: the table of DESIGN.md section 2 as one conditional UPDATE.
+Rotation in SQLite: the table of docs/rotation.md as one conditional UPDATE.
 
 The statement below and `sessions.rotation.decide` say the same thing; the compliance suite compares them on
 generated rows. What the UPDATE does not match (GONE, STALE, REPLAY) is decided by `decide` on the row as it is.
 """
 
-import functools
-import json
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
 from evertoken.errors import StoreUnavailable
-from evertoken.sessions.model import Event, EventKind, RotationRequest, RotationResult
+from evertoken.sessions.model import Caller, Event, EventKind, RotationRequest, RotationResult
 from evertoken.sessions.rotation import (
-    ANY,
     MAX_DECISIONS,
     Decision,
     Outcome,
@@ -23,6 +20,7 @@ from evertoken.sessions.rotation import (
     Row,
     decide,
 )
+from evertoken.stores.deciding import event_of, parse_roles, replay_of, row_of
 from evertoken.stores.sqlite import events
 from evertoken.stores.sqlite.revoking import revoke
 
@@ -140,7 +138,7 @@ def _accepted(
         role_names = parse_roles(roles)
     event = None
     if healed or outcome is Outcome.EARLY:
-        event = _event(EventKind.HEAL if healed else EventKind.EARLY, now_ms, request, user_id, username)
+        event = event_of(EventKind.HEAL if healed else EventKind.EARLY, now_ms, request, user_id, username)
         events.insert_or_fold(connection, event, already=unusual)
     return RotationResult(
         outcome=outcome,
@@ -184,33 +182,16 @@ def _refused(
 
 def read_row(found: tuple[Any, ...], request: RotationRequest) -> tuple[Row, str, str, str]:
     """The row as `decide` reads it, and the user id, client id and user name beside it."""
-    (tag, previous, generation, advanced_at_ms, idle_ms, max_ms, revoked_at_ms, revoked_reason) = found[:8]
-    user_id, client_id, user_epoch, username, _, _, epoch, disabled = found[8:]
-    if request.account is not None:
-        epoch, disabled = request.account.epoch, request.account.disabled
-    over: Reason | None = None
-    if revoked_at_ms is not None:
-        over = Reason(revoked_reason)
-    elif epoch is None or disabled:
-        over = Reason.ACCOUNT_DISABLED
-    elif epoch != user_epoch:
-        over = Reason.PASSWORD_CHANGED
-    row = Row(
-        current=tag,
-        previous=ANY if previous is None else (previous or None),
-        generation=generation,
-        advanced_at_ms=advanced_at_ms,
-        idle_expires_at_ms=idle_ms,
-        max_expires_at_ms=max_ms,
-        over=over,
-    )
+    revoked_at_ms, revoked_reason, user_id, client_id, user_epoch, username, _, _, epoch, disabled = found[6:]
+    revoked = None if revoked_at_ms is None else Reason(revoked_reason)
+    row = row_of(request, state=found[:6], revoked=revoked, user_epoch=user_epoch, account=(epoch, disabled))
     return row, user_id, client_id, username
 
 
 def _record_stale(
     connection: sqlite3.Connection, now_ms: int, request: RotationRequest, result: RotationResult
 ) -> Event:
-    event = _event(EventKind.STALE, now_ms, request, result.user_id, result.username)
+    event = event_of(EventKind.STALE, now_ms, request, result.user_id, result.username)
     counted = connection.execute(
         "UPDATE sessions SET unusual = unusual + 1 WHERE id = ? RETURNING unusual", (request.token.session_id,)
     ).fetchone()
@@ -231,41 +212,6 @@ def _record_replay(
     is_revoked = revoke(connection, request.token.session_id, Reason.REPLAYED, now_ms, only_if_tag=decision.row.current)
     if not is_revoked:
         return None
-    token, row = request.token, decision.row
-    detail = {
-        "presented_generation": token.generation,
-        "session_generation": row.generation,
-        "presented_age_ms": now_ms - token.issued_at_ms,
-        "since_succession_ms": now_ms - row.advanced_at_ms,
-        "owner_address": found[12],
-        "owner_device": found[13],
-    }
-    event = _event(EventKind.REPLAY, now_ms, request, result.user_id, result.username, detail)
+    event = replay_of(now_ms, request, result.user_id, result.username, decision, Caller(found[12], found[13]))
     events.insert(connection, event)
     return event
-
-
-def _event(
-    kind: EventKind,
-    now_ms: int,
-    request: RotationRequest,
-    user_id: str,
-    username: str,
-    detail: dict[str, Any] | None = None,
-) -> Event:
-    return Event(
-        kind=kind,
-        at_ms=now_ms,
-        session_id=request.token.session_id,
-        user_id=user_id,
-        username=username,
-        caller=request.caller,
-        reason=Reason.REPLAYED if kind is EventKind.REPLAY else None,
-        detail=detail or {},
-    )
-
-
-@functools.lru_cache(maxsize=1024)
-def parse_roles(text: str) -> tuple[str, ...]:
-    """The roles column; few different values ever exist, so each is parsed once."""
-    return tuple(json.loads(text))

@@ -11,8 +11,8 @@ from evertoken.accounts.usernames import username_key
 from evertoken.accounts.users import User, UsernameTaken
 from evertoken.sessions.keys import StoredKey
 from evertoken.sessions.model import Caller, Event, EventKind
+from evertoken.stores.deciding import parse_roles
 from evertoken.stores.sqlite import events
-from evertoken.stores.sqlite.rotation import parse_roles
 
 KNOWN_FOR_MS = 30 * 24 * 3600 * 1000
 """How long an address from which somebody signed in counts as known for that account."""
