@@ -8,7 +8,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import breakdown, clients, flood, guards, revocation, stores, stores_postgresql
+from bench import breakdown, clients, flood, guards, revocation, stores, stores_postgresql, stores_redis
 from bench.disk import folder_on_a_disk
 from bench.effort import FULL, QUICK, TINY, Effort, cores, pin
 from bench.report import Section, render
@@ -16,7 +16,11 @@ from evertoken.edge import logs
 
 
 async def _stores(folder: Path, effort: Effort) -> list[Section]:
-    return [*await stores.run(folder, effort), *await stores_postgresql.run(folder, effort)]
+    return [
+        *await stores.run(folder, effort),
+        *await stores_postgresql.run(folder, effort),
+        *await stores_redis.run(folder, effort),
+    ]
 
 
 PARTS: dict[str, Callable[[Path, Effort], Awaitable[list[Section]]]] = {

@@ -118,6 +118,7 @@ def open_store(settings: Settings, *, clock: Clock = system_clock, may_create: b
             users_elsewhere=bool(settings.user_directory),
             may_create=may_create,
         ),
+        users_store=settings.users_store,
         table_prefix=settings.table_prefix,
         clock=clock,
     )

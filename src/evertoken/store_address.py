@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 _PORT = re.compile(r":([^:\]]*)$")
 _POSTGRESQL = ("postgresql://", "postgres://")
+_REDIS = ("redis://", "rediss://", "valkey://", "valkeys://", "redis+sentinel://")
 
 
 def is_postgresql(location: str) -> bool:
@@ -12,9 +13,14 @@ def is_postgresql(location: str) -> bool:
     return location.startswith(_POSTGRESQL)
 
 
+def is_redis(location: str) -> bool:
+    """Whether this names a Redis or Valkey: one server, a Cluster, or Sentinels."""
+    return location.startswith(_REDIS)
+
+
 def is_server(location: str) -> bool:
     """Whether this names a database server, which several machines share; else it is a file."""
-    return is_postgresql(location)
+    return is_postgresql(location) or is_redis(location)
 
 
 def check_server(location: str) -> str:
@@ -28,6 +34,12 @@ def check_server(location: str) -> str:
         parts = urlsplit(location)
     except ValueError:
         parts = urlsplit("")
+    if is_redis(location):  # what stands in the path depends on the scheme, and is judged where it is used
+        if not parts.netloc.rpartition("@")[2] or parts.fragment or not _has_good_ports(parts.netloc):
+            raise ValueError(
+                "must be like redis://user:password@host:6379/0; write @ : / ? # in a password as %40 %3A %2F %3F %23"
+            )
+        return location
     database = parts.path.strip("/")
     where = parts.netloc.rpartition("@")[2] or ("host=" in parts.query)
     if not where or not database or set("/@") & set(database) or parts.fragment or not _has_good_ports(parts.netloc):

@@ -18,6 +18,7 @@ ROWS = (
     "64 callers, group commit",
     "one bare commit (sqlite3)",
     "Store operations (PostgreSQL",
+    "Store operations (Redis",
     "a lone caller's rotation, beyond it",
     "Starlette, unguarded",
     "Starlette GuardMiddleware, ES256, guarded, seen before",

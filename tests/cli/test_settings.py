@@ -75,6 +75,8 @@ def test_the_file_may_be_named_by_a_variable(tmp_path: Path) -> None:
         ("store", "mysql://localhost/x", "must be a path"),
         ("store", "postgresql://localhost", "must be like postgresql://"),
         ("store", "postgresql://ada:pass/word@localhost/x", "write @ : / ? # in a password as"),
+        ("store", "redis://", "must be like redis://"),
+        ("users_store", "redis://localhost", "Redis keeps no users"),
         ("store", "", "path of a file"),
         ("table_prefix", "evertoken", "end with _"),
         ("table_prefix", "Evertoken_", "a-z"),

@@ -45,10 +45,11 @@ def every_setting(command: F) -> F:
 
 
 def store_only(command: F) -> F:
-    """--store, --table-prefix and --config, for commands that look into a running installation."""
+    """--store, --users-store, --table-prefix and --config, for commands that look into a running installation."""
     where = click.option("--store", metavar="FILE|URL", help="Where the server keeps it all (EVERTOKEN_STORE).")
+    users = click.option("--users-store", metavar="FILE|URL", help="As of `serve` (EVERTOKEN_USERS_STORE).")
     prefix = click.option("--table-prefix", metavar="TEXT", help="As of `serve` (EVERTOKEN_TABLE_PREFIX).")
-    return _CONFIG(where(prefix(command)))
+    return _CONFIG(where(users(prefix(command))))
 
 
 def settings_of(given: dict[str, Any]) -> Settings:
@@ -91,6 +92,13 @@ def _text(value: Any) -> str | None:
 
 
 def _metavar(name: str) -> str:
-    words = {"store": "FILE|URL", "host": "ADDRESS", "port": "N", "issuer": "URL", "secret": "TEXT[,TEXT]"}
+    words = {
+        "store": "FILE|URL",
+        "users_store": "FILE|URL",
+        "host": "ADDRESS",
+        "port": "N",
+        "issuer": "URL",
+        "secret": "TEXT[,TEXT]",
+    }
     words["dialects"] = "[PREFIX=]NAME|FILE"
     return words.get(name, "VALUE")

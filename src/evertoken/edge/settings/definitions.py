@@ -93,8 +93,15 @@ class Settings:
     store: str = _setting(
         "evertoken.db",
         parsing.store,
-        "The SQLite file, as a path or sqlite:///path; or postgresql://user:password@host/database.",
+        "The SQLite file, as a path or sqlite:///path; or postgresql://user:password@host/database, or"
+        " redis://user:password@host.",
         in_repr=False,  # it may hold a password
+    )
+    users_store: str = _setting(
+        "",
+        parsing.users_store,
+        "With Redis: the SQLite file or PostgreSQL database that keeps the users. Not with user_directory.",
+        in_repr=False,
     )
     table_prefix: str = _setting(
         "",

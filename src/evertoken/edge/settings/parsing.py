@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from evertoken.accounts.clients import CLIENT_ID
 from evertoken.secret import Secret
-from evertoken.store_address import check_server, is_server
+from evertoken.store_address import check_server, is_redis, is_server
 from evertoken.tokens.signing_keys import Algorithm
 from evertoken.wire.cookies import SameSite
 from evertoken.wire.origins import parse_origin
@@ -165,15 +165,25 @@ def same_site(text: str) -> SameSite:
 
 
 def store(text: str) -> str:
-    """A path, sqlite:///path, or postgresql://..."""
+    """A path, sqlite:///path, postgresql://... or redis://..."""
     path = text.strip().removeprefix("sqlite:///")
     if is_server(path):
         return check_server(path)
     if not path:
         raise ValueError("must be the path of a file")
     if "://" in path:
-        raise ValueError("must be a path, sqlite:///path or postgresql://user:password@host/database")
+        raise ValueError(
+            "must be a path, sqlite:///path, postgresql://user:password@host/database or redis://user:password@host"
+        )
     return path
+
+
+def users_store(text: str) -> str:
+    """As `store`, for users only; nothing where they are kept in the store itself."""
+    found = store(text) if text.strip() else ""
+    if is_redis(found):
+        raise ValueError("must be a file or postgresql://...: Redis keeps no users")
+    return found
 
 
 def table_prefix(text: str) -> str:
