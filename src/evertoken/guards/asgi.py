@@ -12,8 +12,8 @@ from evertoken.guards.judging import (
     Refusal,
     Scope,
     Send,
+    checked,
     demanded,
-    judged,
     refuse,
     send_problem,
 )
@@ -50,6 +50,7 @@ class GuardMiddleware:
     ) -> None:
         self._app = app
         self._guard = guard
+        self._recall = guard.recall
         self._speech = speech_of(guard)
         self._header = self._speech.raw_header
         self._public = PublicPlaces(public)
@@ -63,18 +64,19 @@ class GuardMiddleware:
         if scope["type"] not in ("http", "websocket") or (self._has_public and self._public.have(scope["path"])):
             await self._app(scope, receive, send)
             return
-        # No comprehension and no method: each is one call more, in front of every request.
-        found, wanted = [], self._header
+        # No comprehension, no list and no method: each costs a little, in front of every request.
+        wanted, token, times = self._header, None, 0
         for name, value in scope["headers"]:
             if name == wanted:
-                found.append(value)
+                token = value
+                times += 1
         claims, query = None, scope.get("query_string", b"")
-        if len(found) == 1 and (not query or b"access_token" not in query):
+        if token is not None and times == 1 and (not query or b"access_token" not in query):
             # As nearly every request does it, with a token that was seen before: most of the work was done then.
-            claims = self._guard.recall(found[0], now_ms=self._clock())
+            claims = self._recall(token, now_ms=self._clock())
         if claims is None or self._demands_rights:
             try:
-                known = claims or await judged(scope, self._guard, now_ms=self._clock())
+                known = claims or await checked(scope, self._guard, now_ms=self._clock())
                 claims = demanded(known, scopes=self._scopes, roles=self._roles, speech=self._speech)
             except Refusal as refusal:
                 await refuse(refusal, scope, receive, send)

@@ -28,7 +28,16 @@ from starlette.websockets import WebSocket
 
 from evertoken.clock import Clock, system_clock
 from evertoken.guards.access_check import ChecksAccess
-from evertoken.guards.judging import DESCRIPTION, SCHEME, EmbeddedServer, Refusal, close_code, demanded, judged
+from evertoken.guards.judging import (
+    DESCRIPTION,
+    SCHEME,
+    EmbeddedServer,
+    Refusal,
+    checked,
+    close_code,
+    demanded,
+    recalled,
+)
 from evertoken.guards.speech import speech_of
 from evertoken.guards.starlette import problem_response
 from evertoken.tokens.claims import AccessTokenClaims
@@ -74,8 +83,10 @@ class Guarded(SecurityBase):
             )
         self.scheme_name = SCHEME
         self._guard = guard
+        self._header = self._speech.raw_header
         self._scopes = tuple(scopes)
         self._roles = tuple(roles)
+        self._demands_rights = bool(self._scopes or self._roles)
         self._clock = clock
 
     def requiring(self, *, scopes: Sequence[str] = (), roles: Sequence[str] = ()) -> "Guarded":
@@ -91,8 +102,13 @@ class Guarded(SecurityBase):
         Raises:
             Refusal: The answer is a problem; it finds its way past the application's own handlers.
         """
+        now_ms = self._clock()
+        claims = recalled(connection.scope, self._guard, self._header, now_ms=now_ms)
+        if claims is not None and not (self._demands_rights or wanted.scopes):
+            return claims
         try:
-            claims = await judged(connection.scope, self._guard, now_ms=self._clock())
+            if claims is None:
+                claims = await checked(connection.scope, self._guard, now_ms=now_ms)
             every = (*self._scopes, *wanted.scopes)
             return demanded(claims, scopes=every, roles=self._roles, speech=self._speech)
         except Refusal as refusal:

@@ -38,6 +38,27 @@ class Refusal(Exception):
         self.speech = speech
 
 
+def recalled(scope: Scope, guard: ChecksAccess, wanted: bytes, *, now_ms: int) -> AccessTokenClaims | None:
+    """
+    The claims of a token that was seen before, as nearly every request brings one; None says nothing about it.
+
+    Args:
+        scope: Of an ASGI request or WebSocket.
+        wanted: The header, in lower case.
+        now_ms: Current time.
+    """
+    # No comprehension and no list: each costs a little, in front of every request.
+    token, times = None, 0
+    for name, value in scope["headers"]:
+        if name == wanted:
+            token = value
+            times += 1
+    query = scope.get("query_string", b"")
+    if token is None or times > 1 or (query and b"access_token" in query):
+        return None
+    return guard.recall(token, now_ms=now_ms)
+
+
 async def judged(scope: Scope, guard: ChecksAccess, *, now_ms: int) -> AccessTokenClaims | None:
     """
     The claims of a request's access token; None where it brought none.
@@ -51,23 +72,18 @@ async def judged(scope: Scope, guard: ChecksAccess, *, now_ms: int) -> AccessTok
 
     Source: RFC 6750 §2 and §3.
     """
+    claims = recalled(scope, guard, speech_of(guard).raw_header, now_ms=now_ms)
+    return await checked(scope, guard, now_ms=now_ms) if claims is None else claims
+
+
+async def checked(scope: Scope, guard: ChecksAccess, *, now_ms: int) -> AccessTokenClaims | None:
+    """As `judged`, for a token that is not among those seen before."""
     speech = speech_of(guard)
-    wanted = speech.raw_header
-    # No comprehension: it would be one call more, in front of every request.
-    found = []
-    for name, value in scope["headers"]:
-        if name == wanted:
-            found.append(value)
+    found = [value for name, value in scope["headers"] if name == speech.raw_header]
     if not found:
         return None
-    query = scope.get("query_string", b"")
-    if len(found) == 1 and (not query or b"access_token" not in query):
-        # As nearly every request does it, with a token that was seen before: most of the work was done then.
-        claims = guard.recall(found[0], now_ms=now_ms)
-        if claims is not None:
-            return claims
     with refusing(speech):
-        token = speech.token([value.decode("latin-1") for value in found], query=query)
+        token = speech.token([value.decode("latin-1") for value in found], query=scope.get("query_string", b""))
         return None if token is None else await guard.check_async(token, now_ms=now_ms)
 
 

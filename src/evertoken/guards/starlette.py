@@ -30,7 +30,7 @@ from starlette.websockets import WebSocket
 
 from evertoken.clock import Clock, system_clock
 from evertoken.guards.access_check import ChecksAccess
-from evertoken.guards.judging import Refusal, close_code, demanded, judged, refuse
+from evertoken.guards.judging import Refusal, checked, close_code, demanded, judged, refuse
 from evertoken.guards.speech import PLAIN, Speech, speech_of
 from evertoken.tokens.claims import AccessTokenClaims
 from evertoken.wire import problems
@@ -92,22 +92,24 @@ class TokenAuthentication:
         # Not a question asked at every request: evertoken's own dialect pays nothing for the others.
         self._app = app if speech.is_default else _marking(app, speech)
         self._guard = guard
+        self._recall = guard.recall
         self._clock = clock
         self._header = speech.raw_header
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             # The way of nearly every request, with a token that was seen before: no call here that is not needed.
-            found, wanted = [], self._header
+            wanted, token, times = self._header, None, 0
             for name, value in scope["headers"]:
                 if name == wanted:
-                    found.append(value)
+                    token = value
+                    times += 1
             claims, query = None, scope.get("query_string", b"")
-            if len(found) == 1 and (not query or b"access_token" not in query):
-                claims = self._guard.recall(found[0], now_ms=self._clock())
-            if claims is None and found:
+            if token is not None and times == 1 and (not query or b"access_token" not in query):
+                claims = self._recall(token, now_ms=self._clock())
+            if claims is None and token is not None:
                 try:
-                    claims = await judged(scope, self._guard, now_ms=self._clock())
+                    claims = await checked(scope, self._guard, now_ms=self._clock())
                 except Refusal as refusal:
                     await refuse(refusal, scope, receive, send)
                     return
