@@ -181,6 +181,17 @@ def test_new_roles_stand_in_the_next_access_token(tmp_path: Path, run: Run) -> N
             assert claims["roles"] == ["admin"]
 
 
+@pytest.mark.parametrize("command", ["show", "explain", "revoke"])
+def test_a_session_whose_id_begins_with_a_hyphen_is_named_like_any_other(run: Run, command: str) -> None:
+    """One id in 64 looks like a flag: it is taken for an id, in any place, and what is no id still for a flag."""
+    _add(run)
+    session = "-URqfwxELD4znKcBRIAkcA"
+    for arguments in ((session, "--store", "evertoken.db"), ("--store", "evertoken.db", session), ("--", session)):
+        refused = run("sessions", command, *arguments)
+        assert f"there is no session '{session}'" in refused.output, refused.output
+    assert "No such option" in run("sessions", command, "-U").output
+
+
 def test_naming_neither_or_both_of_session_and_user_is_a_usage_error(run: Run) -> None:
     """sessions revoke wants a session or --user."""
     assert run("sessions", "revoke").exit_code == 2

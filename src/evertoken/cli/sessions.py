@@ -18,6 +18,17 @@ from evertoken.stores.store import Store
 _PAGE = 500
 
 
+class _OfASession(click.Command):
+    """A session's id may begin with a hyphen, as one in 64 does, and is no option then."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put such ids behind the options."""
+        if "--" not in args:
+            ids = [arg for arg in args if arg.startswith("-") and session_id_bytes(arg) is not None]
+            args = [*(arg for arg in args if arg not in ids), *(["--", *ids] if ids else [])]
+        return super().parse_args(ctx, args)
+
+
 @click.group()
 def sessions() -> None:
     """Who is signed in, and end it."""
@@ -43,7 +54,7 @@ def list_(username: str | None, with_ended: bool, **given: Any) -> None:
     with_store(given, work)
 
 
-@sessions.command("show")
+@sessions.command("show", cls=_OfASession)
 @click.argument("session_id")
 @store_only
 def show(session_id: str, **given: Any) -> None:
@@ -57,7 +68,7 @@ def show(session_id: str, **given: Any) -> None:
     with_store(given, work)
 
 
-@sessions.command("explain")
+@sessions.command("explain", cls=_OfASession)
 @click.argument("session_id")
 @store_only
 def explain(session_id: str, **given: Any) -> None:
@@ -71,7 +82,7 @@ def explain(session_id: str, **given: Any) -> None:
     with_store(given, work)
 
 
-@sessions.command("revoke")
+@sessions.command("revoke", cls=_OfASession)
 @click.argument("session_id", required=False)
 @click.option("--user", "username", help="End all sessions of this user instead.")
 @store_only
