@@ -1,12 +1,10 @@
 """Sign-in attempts in PostgreSQL: deciding and counting are one step, whichever machine an attempt comes to."""
 
 from evertoken.accounts.sign_in import AttemptKeys
-from evertoken.accounts.throttle import Bucket, Kind, Limit, Limits, Verdict, after_attempt, after_success, decide
+from evertoken.accounts.throttle import Bucket, Kind, Limit, Limits, Verdict, after_attempt
+from evertoken.stores.attempts import Found, forgiven, verdict_on
 from evertoken.stores.postgresql.locks import Lock, take
 from evertoken.stores.postgresql.transaction import Transaction
-
-KNOWN_FOR_MS = 30 * 24 * 3600 * 1000
-"""How long an address from which somebody signed in counts as known for that account."""
 
 _SAVE = (
     "INSERT INTO throttle (key, failures, last_failure_at_ms, last_success_at_ms) VALUES ($1, $2, $3, $4)"
@@ -14,21 +12,12 @@ _SAVE = (
     " last_failure_at_ms = excluded.last_failure_at_ms, last_success_at_ms = excluded.last_success_at_ms"
 )
 
-_Found = tuple[Bucket | None, int | None]
-"""What is counted under a key, and when it last succeeded."""
-
 
 async def reserve_attempt(transaction: Transaction, keys: AttemptKeys, limits: Limits) -> Verdict:
     """Decide on an attempt and count it as a failure."""
     found = await _locked(transaction, keys)
     now_ms = transaction.now_ms
-    last_success_at_ms = found[Kind.PAIR][1]
-    verdict = decide(
-        {kind: bucket for kind, (bucket, _) in found.items()},
-        now_ms=now_ms,
-        limits=limits,
-        address_is_known=last_success_at_ms is not None and now_ms - last_success_at_ms < KNOWN_FOR_MS,
-    )
+    verdict = verdict_on(found, now_ms=now_ms, limits=limits)
     if verdict.allowed:
         for kind, key in keys.items():
             counted = after_attempt(found[kind][0], now_ms=now_ms, limit=limits.of(kind))
@@ -50,20 +39,19 @@ async def attempt_withdrawn(transaction: Transaction, keys: AttemptKeys, limits:
         await _forgive(transaction, keys[kind], found, limits.of(kind))
 
 
-async def _locked(transaction: Transaction, keys: AttemptKeys) -> dict[Kind, _Found]:
+async def _locked(transaction: Transaction, keys: AttemptKeys) -> dict[Kind, Found]:
     """What is counted; nobody else counts under these keys until the transaction ends."""
     await take(transaction.connection, Lock.ATTEMPT, *keys.values())
     rows = await transaction.connection.fetch(
         "SELECT key, failures, last_failure_at_ms, last_success_at_ms FROM throttle WHERE key = ANY($1::bytea[])",
         list(keys.values()),
     )
-    found: dict[bytes, _Found] = {row[0]: (Bucket(row[1], row[2]) if row[1] else None, row[3]) for row in rows}
+    found: dict[bytes, Found] = {row[0]: (Bucket(row[1], row[2]) if row[1] else None, row[3]) for row in rows}
     return {kind: found.get(key, (None, None)) for kind, key in keys.items()}
 
 
-async def _forgive(transaction: Transaction, key: bytes, found: _Found, limit: Limit) -> None:
-    bucket, last_success_at_ms = found
-    left = None if bucket is None else after_success(bucket, limit=limit)
+async def _forgive(transaction: Transaction, key: bytes, found: Found, limit: Limit) -> None:
+    left, last_success_at_ms = forgiven(found, limit)
     if left is None and last_success_at_ms is None:
         await _remove(transaction, key)
     else:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from evertoken.sessions.model import Event
-from evertoken.stores.deciding import FOLD_AFTER, packed, stored_event
+from evertoken.stores.lines import FOLD_AFTER, packed, stored_event
 from evertoken.stores.postgresql.connection import Connection, storable, storable_or_none
 
 _COLUMNS = "kind, at_ms, last_at_ms, count, session_id, user_id, username, address, device, reason, detail"

@@ -9,11 +9,12 @@ from typing import Any
 
 from evertoken.sessions.model import Caller, EventKind, RotationRequest, RotationResult
 from evertoken.sessions.rotation import Decision, Outcome, Reason, RotationPolicy, Row, decide
-from evertoken.stores.deciding import event_of, replay_of, row_of
+from evertoken.stores.lines import event_of, replay_of
 from evertoken.stores.postgresql import events
 from evertoken.stores.postgresql.pool import Pool
 from evertoken.stores.postgresql.revoking import AsRead, revoke_as_read
 from evertoken.stores.postgresql.transaction import NOW, Transaction
+from evertoken.stores.rows import row_of
 
 SELECT = f"""
 SELECT clock.now_ms, wanted.id, s.tag, s.previous, s.generation, s.advanced_at_ms, s.idle_expires_at_ms,

@@ -17,21 +17,13 @@ from evertoken.errors import StoreUnavailable
 from evertoken.sessions.model import Event, EventKind, RotationRequest, RotationResult
 from evertoken.sessions.rotation import MAX_DECISIONS, Outcome, RotationPolicy, decide
 from evertoken.sessions.store import PartlyDecided
-from evertoken.stores.deciding import FOLD_AFTER, event_of, parse_roles
+from evertoken.stores.lines import FOLD_AFTER, event_of
 from evertoken.stores.postgresql import refusing
 from evertoken.stores.postgresql.connection import Connection, Row, storable
 from evertoken.stores.postgresql.pool import Pool
 from evertoken.stores.postgresql.refusing import SELECT, read_row
 from evertoken.stores.postgresql.transaction import NOW
-
-_ACCEPTED: dict[int, tuple[Outcome, bool]] = {
-    1: (Outcome.REISSUE, False),
-    2: (Outcome.EARLY, False),
-    3: (Outcome.ADVANCE, False),
-    4: (Outcome.EARLY, True),
-    5: (Outcome.ADVANCE, True),
-}
-"""What the column `outcome` says of the last accepted refresh: the outcome, and whether it healed the row."""
+from evertoken.stores.rows import ACCEPTED, parse_roles
 
 _KIND = "CASE changed.outcome WHEN 2 THEN 'early' ELSE 'heal' END"
 _ROTATED = "(s.tag = p.tag OR NOT p.young)"
@@ -229,7 +221,7 @@ def _parameters(requests: Sequence[RotationRequest]) -> list[list[object]]:
 
 def _accepted(request: RotationRequest, row: Row) -> RotationResult:
     _, code, user_id, client_id, now_ms, expires_at_ms, username, roles = row
-    outcome, healed = _ACCEPTED[code]
+    outcome, healed = ACCEPTED[code]
     if request.account is not None:
         username, role_names = request.account.username, request.account.roles
     else:

@@ -5,18 +5,18 @@ from evertoken.sessions.model import (
     Caller,
     Ended,
     Event,
-    EventKind,
     NewSession,
     Revocations,
     SessionRecord,
 )
 from evertoken.sessions.rotation import Reason, RotationPolicy
+from evertoken.stores import lines
 from evertoken.stores.postgresql import events
 from evertoken.stores.postgresql.connection import Connection, Row, storable
 from evertoken.stores.postgresql.locks import Lock, take
 from evertoken.stores.postgresql.revoking import revoke, revoke_all
 from evertoken.stores.postgresql.transaction import NOW, Transaction
-from evertoken.tokens.refresh_token import Delivery
+from evertoken.stores.rows import session_record
 
 LIVE = (
     "revoked_at_ms IS NULL AND idle_expires_at_ms > {now} AND (max_expires_at_ms IS NULL OR max_expires_at_ms > {now})"
@@ -75,21 +75,9 @@ async def create(
         storable(caller.address),
         storable(caller.device),
     )
-    signed_in = Event(
-        EventKind.SIGN_IN,
-        now_ms,
-        session_id=token.session_id,
-        user_id=new.user_id,
-        username=new.username,
-        caller=caller,
-        detail={
-            "client_id": new.client_id,
-            "delivery": token.delivery.name.lower(),
-            **({"adopted_from": new.adopted_from} if new.adopted_from else {}),
-        },
-    )
-    await events.insert(connection, (*told, signed_in))
-    return Ended(ended, now_ms, (*told, signed_in))
+    told = (*told, lines.signed_in(new, now_ms))
+    await events.insert(connection, told)
+    return Ended(ended, now_ms, told)
 
 
 async def _make_room(transaction: Transaction, new: NewSession, cap: int) -> tuple[Event, ...]:
@@ -127,21 +115,9 @@ async def change_account(transaction: Transaction, change: AccountChange, *, use
     if change.keep is not None and epoch is not None:
         await connection.execute(_KEEP, epoch, change.keep, change.user_id)
     ended = await revoke_all(transaction, change.user_id, change.reason, keep=change.keep)
-    told = [
-        Event(
-            EventKind.SESSION_ENDED,
-            now_ms,
-            session_id=session_id,
-            user_id=change.user_id,
-            username=username,
-            caller=change.caller,
-            reason=change.reason,
-        )
-        for session_id in ended
-    ]
-    told.append(Event(change.event, now_ms, user_id=change.user_id, username=username, caller=change.caller))
+    told = lines.account_changed(change, ended, username, now_ms)
     await events.insert(connection, told)
-    return Ended(ended, now_ms, tuple(told))
+    return Ended(ended, now_ms, told)
 
 
 async def find(connection: Connection, session_id: bytes) -> SessionRecord | None:
@@ -197,23 +173,8 @@ async def sessions_per_secret(connection: Connection, told_ms: int | None) -> di
 def record_of(row: Row) -> SessionRecord:
     """A row of COLUMNS."""
     instants = row[14]
-    return SessionRecord(
-        id=row[0],
-        user_id=row[1],
-        username=row[2],
-        client_id=row[3],
-        delivery=Delivery(row[4]),
-        created_at_ms=row[5],
-        created_from=Caller(row[6], row[7]),
-        refreshed_at_ms=row[8],
-        refreshed_from=Caller(row[9], row[10]),
-        idle_expires_at_ms=row[11],
-        max_expires_at_ms=row[12],
-        rotations=row[13],
-        recent_rotations_ms=tuple(
-            int.from_bytes(instants[place : place + _INSTANT_BYTES], "big")
-            for place in range(0, len(instants), _INSTANT_BYTES)
-        ),
-        revoked_at_ms=row[15],
-        revoked_reason=None if row[16] is None else Reason(row[16]),
+    recent = (
+        int.from_bytes(instants[place : place + _INSTANT_BYTES], "big")
+        for place in range(0, len(instants), _INSTANT_BYTES)
     )
+    return session_record(row, recent_rotations_ms=tuple(recent))

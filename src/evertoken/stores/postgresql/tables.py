@@ -7,11 +7,11 @@ from evertoken.accounts.usernames import username_key
 from evertoken.accounts.users import User
 from evertoken.sessions.keys import StoredKey
 from evertoken.sessions.model import Caller, Event, EventKind
-from evertoken.stores.deciding import parse_roles
 from evertoken.stores.postgresql import events
 from evertoken.stores.postgresql.connection import Connection, Row, affected, storable
 from evertoken.stores.postgresql.locks import Lock, take
 from evertoken.stores.postgresql.transaction import Transaction
+from evertoken.stores.rows import parse_roles
 
 USER_COLUMNS = "id, username, password_hash, epoch, disabled, roles, created_at_ms"
 

@@ -11,23 +11,19 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from evertoken.accounts.sign_in import AttemptKeys
-from evertoken.accounts.throttle import Bucket, Kind, Limit, Limits, Verdict, after_attempt, after_success, decide
+from evertoken.accounts.throttle import Bucket, Kind, Limits, Verdict, after_attempt
 from evertoken.errors import StoreUnavailable
+from evertoken.stores.attempts import Found, forgiven, verdict_on
 from evertoken.stores.redis.calling import Calls
 from evertoken.stores.redis.keys import Keys
 from evertoken.stores.redis.scripts import SWAP
-
-KNOWN_FOR_MS: Final = 30 * 24 * 3600 * 1000
-"""How long an address from which somebody signed in counts as known for that account."""
 
 MAX_TRIES: Final = 50
 """How often a step is taken anew because another machine counted in between."""
 
 _COUNTED: Final = struct.Struct(">Iqq")
 
-_Found = tuple[Bucket | None, int | None]
-"""What is counted under a key, and when it last succeeded."""
-_Step = Callable[[Mapping[Kind, _Found], int], Mapping[Kind, _Found]]
+_Step = Callable[[Mapping[Kind, Found], int], Mapping[Kind, Found]]
 
 
 class Attempts:
@@ -42,15 +38,9 @@ class Attempts:
         """Decide on an attempt and count it as a failure."""
         verdict = Verdict(allowed=False)
 
-        def step(found: Mapping[Kind, _Found], now_ms: int) -> Mapping[Kind, _Found]:
+        def step(found: Mapping[Kind, Found], now_ms: int) -> Mapping[Kind, Found]:
             nonlocal verdict
-            last_success_at_ms = found[Kind.PAIR][1]
-            verdict = decide(
-                {kind: bucket for kind, (bucket, _) in found.items()},
-                now_ms=now_ms,
-                limits=limits,
-                address_is_known=last_success_at_ms is not None and now_ms - last_success_at_ms < KNOWN_FOR_MS,
-            )
+            verdict = verdict_on(found, now_ms=now_ms, limits=limits)
             if not verdict.allowed:
                 return {}
             return {
@@ -64,11 +54,11 @@ class Attempts:
     async def succeeded(self, keys: AttemptKeys, limits: Limits) -> None:
         """Take the counted failure back, clear the account, remember the pair."""
 
-        def step(found: Mapping[Kind, _Found], now_ms: int) -> Mapping[Kind, _Found]:
+        def step(found: Mapping[Kind, Found], now_ms: int) -> Mapping[Kind, Found]:
             return {
                 Kind.PAIR: (None, now_ms),
                 Kind.ACCOUNT: (None, None),
-                Kind.ADDRESS: _forgiven(found[Kind.ADDRESS], limits.address),
+                Kind.ADDRESS: forgiven(found[Kind.ADDRESS], limits.address),
             }
 
         await self._take(keys, step)
@@ -76,8 +66,8 @@ class Attempts:
     async def withdrawn(self, keys: AttemptKeys, limits: Limits) -> None:
         """Take the counted failure back from every bucket."""
 
-        def step(found: Mapping[Kind, _Found], _: int) -> Mapping[Kind, _Found]:
-            return {kind: _forgiven(one, limits.of(kind)) for kind, one in found.items()}
+        def step(found: Mapping[Kind, Found], _: int) -> Mapping[Kind, Found]:
+            return {kind: forgiven(one, limits.of(kind)) for kind, one in found.items()}
 
         await self._take(keys, step)
 
@@ -97,19 +87,14 @@ class Attempts:
         raise StoreUnavailable("Redis: too many attempts to sign in at once under one name or address")
 
 
-def _forgiven(found: _Found, limit: Limit) -> _Found:
-    bucket, last_success_at_ms = found
-    return (None if bucket is None else after_success(bucket, limit=limit)), last_success_at_ms
-
-
-def _parse(raw: bytes) -> _Found:
+def _parse(raw: bytes) -> Found:
     if not raw:
         return None, None
     failures, last_failure_at_ms, last_success_at_ms = _COUNTED.unpack(raw)
     return (Bucket(failures, last_failure_at_ms) if failures else None), last_success_at_ms or None
 
 
-def _packed(found: _Found) -> bytes:
+def _packed(found: Found) -> bytes:
     bucket, last_success_at_ms = found
     if bucket is None and last_success_at_ms is None:
         return b""

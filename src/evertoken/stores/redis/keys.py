@@ -4,7 +4,7 @@ The names of our keys in Redis.
 What stands in braces decides the slot of a Redis Cluster. Everything about a session lies in one of 256 buckets, by
 the first byte of its id, and each script touches one slot only; so one machine, Sentinel and Cluster are served by the
 same scripts. What lies in two slots (a session and the list of its user's sessions) is written in an order in which
-nothing is lost when we die in between: see sessions.py and feed.py.
+nothing is lost when we die in between: see sessions.py and ending.py.
 """
 
 import zlib

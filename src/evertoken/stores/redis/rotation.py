@@ -15,7 +15,7 @@ from typing import Final
 from evertoken.errors import StoreUnavailable
 from evertoken.sessions.model import EventKind, RotationRequest, RotationResult
 from evertoken.sessions.rotation import MAX_DECISIONS, Outcome, Reason, RotationPolicy, decide
-from evertoken.stores.deciding import event_of, replay_of
+from evertoken.stores.lines import event_of, replay_of
 from evertoken.stores.redis import trail
 from evertoken.stores.redis.calling import Calls
 from evertoken.stores.redis.ending import Ending, end_all

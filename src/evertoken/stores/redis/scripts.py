@@ -10,10 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from evertoken.sessions.store import KEPT_AFTER_END_MS
-
-FOLD_AFTER: Final = 100
-"""Unusual outcomes of one session that get a line each; those beyond are counted on the newest line of their kind,
-so that a client in a loop cannot fill the memory."""
+from evertoken.stores.lines import FOLD_AFTER
 
 Command = tuple[bytes | str | int, ...]
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from evertoken.sessions.model import Caller, Event, EventKind
 from evertoken.sessions.operating import Happened
 from evertoken.sessions.rotation import Reason
+from evertoken.stores.lines import sign_in_detail
 from evertoken.stores.redis.calling import Calls, scored
 from evertoken.stores.redis.keys import BUCKETS, REASONS, Keys
 from evertoken.stores.redis.record import Stored, instant, joined, parse
@@ -91,11 +92,7 @@ def signed_in(session_id: bytes, stored: Stored) -> Event:
         user_id=stored.user_id,
         username=stored.username,
         caller=stored.created_from,
-        detail={
-            "client_id": stored.client_id,
-            "delivery": Delivery(stored.delivery).name.lower(),
-            **({"adopted_from": stored.adopted_from} if stored.adopted_from else {}),
-        },
+        detail=sign_in_detail(stored.client_id, Delivery(stored.delivery), stored.adopted_from),
         last_at_ms=stored.created_at_ms,
     )
 

@@ -3,7 +3,7 @@
 import sqlite3
 
 from evertoken.sessions.model import Event
-from evertoken.stores.deciding import FOLD_AFTER, packed, stored_event
+from evertoken.stores.lines import FOLD_AFTER, packed, stored_event
 
 _COLUMNS = "kind, at_ms, last_at_ms, count, session_id, user_id, username, address, device, reason, detail"
 

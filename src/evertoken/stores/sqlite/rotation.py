@@ -20,18 +20,10 @@ from evertoken.sessions.rotation import (
     Row,
     decide,
 )
-from evertoken.stores.deciding import event_of, parse_roles, replay_of, row_of
+from evertoken.stores.lines import event_of, replay_of
+from evertoken.stores.rows import ACCEPTED, parse_roles, row_of
 from evertoken.stores.sqlite import events
 from evertoken.stores.sqlite.revoking import revoke
-
-_ACCEPTED: dict[int, tuple[Outcome, bool]] = {
-    1: (Outcome.REISSUE, False),
-    2: (Outcome.EARLY, False),
-    3: (Outcome.ADVANCE, False),
-    4: (Outcome.EARLY, True),
-    5: (Outcome.ADVANCE, True),
-}
-"""What the column `outcome` says of the last accepted refresh: the outcome, and whether it healed the row."""
 
 # ?1 session  ?2 tag  ?3 parent  ?4 generation  ?5 issued at  ?6 now  ?7 maturity  ?8 idle time
 # ?9 client or NULL  ?10 epoch or NULL (then the users table says)  ?11 address  ?12 device  ?13 secret
@@ -131,7 +123,7 @@ def _accepted(
     connection: sqlite3.Connection, now_ms: int, request: RotationRequest, row: tuple[Any, ...]
 ) -> RotationResult:
     code, user_id, client_id, expires_at_ms, unusual, username, roles = row
-    outcome, healed = _ACCEPTED[code]
+    outcome, healed = ACCEPTED[code]
     if request.account is not None:
         username, role_names = request.account.username, request.account.roles
     else:

@@ -14,9 +14,10 @@ from evertoken.sessions.model import (
     SessionRecord,
 )
 from evertoken.sessions.rotation import Reason, RotationPolicy
+from evertoken.stores import lines
+from evertoken.stores.rows import session_record
 from evertoken.stores.sqlite import events
 from evertoken.stores.sqlite.revoking import revoke, revoke_all
-from evertoken.tokens.refresh_token import Delivery
 
 LIVE = "revoked_at_ms IS NULL AND idle_expires_at_ms > ?1 AND (max_expires_at_ms IS NULL OR max_expires_at_ms > ?1)"
 COLUMNS = (
@@ -69,19 +70,7 @@ def create(
             caller.device,
         ),
     )
-    signed_in = Event(
-        EventKind.SIGN_IN,
-        now_ms,
-        session_id=token.session_id,
-        user_id=new.user_id,
-        username=new.username,
-        caller=caller,
-        detail={
-            "client_id": new.client_id,
-            "delivery": token.delivery.name.lower(),
-            **({"adopted_from": new.adopted_from} if new.adopted_from else {}),
-        },
-    )
+    signed_in = lines.signed_in(new, now_ms)
     events.insert(connection, signed_in)
     return Ended(ended.session_ids, now_ms, (*ended.events, signed_in))
 
@@ -150,22 +139,10 @@ def change_account(
             (epoch, change.keep, change.user_id),
         )
     ended = revoke_all(connection, change.user_id, change.reason, now_ms, keep=change.keep)
-    told = [
-        Event(
-            EventKind.SESSION_ENDED,
-            now_ms,
-            session_id=session_id,
-            user_id=change.user_id,
-            username=username,
-            caller=change.caller,
-            reason=change.reason,
-        )
-        for session_id in ended
-    ]
-    told.append(Event(change.event, now_ms, user_id=change.user_id, username=username, caller=change.caller))
+    told = lines.account_changed(change, ended, username, now_ms)
     for event in told:
         events.insert(connection, event)
-    return Ended(ended, now_ms, tuple(told))
+    return Ended(ended, now_ms, told)
 
 
 def find(connection: sqlite3.Connection, session_id: bytes) -> SessionRecord | None:
@@ -207,20 +184,5 @@ def sessions_per_secret(connection: sqlite3.Connection, now_ms: int) -> dict[byt
 
 
 def record_of(row: tuple[Any, ...]) -> SessionRecord:
-    return SessionRecord(
-        id=row[0],
-        user_id=row[1],
-        username=row[2],
-        client_id=row[3],
-        delivery=Delivery(row[4]),
-        created_at_ms=row[5],
-        created_from=Caller(row[6], row[7]),
-        refreshed_at_ms=row[8],
-        refreshed_from=Caller(row[9], row[10]),
-        idle_expires_at_ms=row[11],
-        max_expires_at_ms=row[12],
-        rotations=row[13],
-        recent_rotations_ms=tuple(int(at) for at in row[14].split(",") if at),
-        revoked_at_ms=row[15],
-        revoked_reason=None if row[16] is None else Reason(row[16]),
-    )
+    """A row of COLUMNS."""
+    return session_record(row, recent_rotations_ms=tuple(int(at) for at in row[14].split(",") if at))

@@ -6,16 +6,14 @@ from typing import Any
 
 from evertoken.accounts.clients import Client
 from evertoken.accounts.sign_in import AttemptKeys
-from evertoken.accounts.throttle import Bucket, Kind, Limit, Limits, Verdict, after_attempt, after_success, decide
+from evertoken.accounts.throttle import Bucket, Kind, Limit, Limits, Verdict, after_attempt
 from evertoken.accounts.usernames import username_key
 from evertoken.accounts.users import User, UsernameTaken
 from evertoken.sessions.keys import StoredKey
 from evertoken.sessions.model import Caller, Event, EventKind
-from evertoken.stores.deciding import parse_roles
+from evertoken.stores.attempts import Found, forgiven, verdict_on
+from evertoken.stores.rows import parse_roles
 from evertoken.stores.sqlite import events
-
-KNOWN_FOR_MS = 30 * 24 * 3600 * 1000
-"""How long an address from which somebody signed in counts as known for that account."""
 
 USER_COLUMNS = "id, username, password_hash, epoch, disabled, roles, created_at_ms"
 
@@ -143,13 +141,7 @@ def remove_client(connection: sqlite3.Connection, client_id: str) -> bool:
 def reserve_attempt(connection: sqlite3.Connection, now_ms: int, keys: AttemptKeys, limits: Limits) -> Verdict:
     """Decide on an attempt and count it as a failure, in the open transaction."""
     found = {kind: _bucket(connection, key) for kind, key in keys.items()}
-    last_success_at_ms = found[Kind.PAIR][1]
-    verdict = decide(
-        {kind: bucket for kind, (bucket, _) in found.items()},
-        now_ms=now_ms,
-        limits=limits,
-        address_is_known=last_success_at_ms is not None and now_ms - last_success_at_ms < KNOWN_FOR_MS,
-    )
+    verdict = verdict_on(found, now_ms=now_ms, limits=limits)
     if verdict.allowed:
         for kind, key in keys.items():
             counted = after_attempt(found[kind][0], now_ms=now_ms, limit=limits.of(kind))
@@ -171,15 +163,14 @@ def attempt_withdrawn(connection: sqlite3.Connection, keys: AttemptKeys, limits:
 
 
 def _forgive(connection: sqlite3.Connection, key: bytes, limit: Limit) -> None:
-    bucket, last_success_at_ms = _bucket(connection, key)
-    left = None if bucket is None else after_success(bucket, limit=limit)
+    left, last_success_at_ms = forgiven(_bucket(connection, key), limit)
     if left is None and last_success_at_ms is None:
         connection.execute("DELETE FROM throttle WHERE key = ?", (key,))
     else:
         _save_bucket(connection, key, left, last_success_at_ms)
 
 
-def _bucket(connection: sqlite3.Connection, key: bytes) -> tuple[Bucket | None, int | None]:
+def _bucket(connection: sqlite3.Connection, key: bytes) -> Found:
     row = connection.execute(
         "SELECT failures, last_failure_at_ms, last_success_at_ms FROM throttle WHERE key = ?", (key,)
     ).fetchone()

@@ -136,8 +136,3 @@ def upgrade() -> None:
     """The first tables."""
     for script in (_USERS, _SESSIONS, _REVOCATIONS, _EVENTS, _THE_REST):
         op.execute(script)
-
-
-def downgrade() -> None:
-    """There is no way back: an older evertoken refuses newer tables."""
-    raise NotImplementedError

@@ -1,54 +1,56 @@
-"""What every store does with what it has read: the row for `decide`, and the lines of the audit trail. Pure."""
+"""The lines of the audit trail, as every store writes them. Pure."""
 
-import functools
 import json
+from collections.abc import Iterable
 from typing import Any
 
-from evertoken.sessions.model import Caller, Event, EventKind, RotationRequest
-from evertoken.sessions.rotation import ANY, Decision, Reason, Row
+from evertoken.sessions.model import AccountChange, Caller, Event, EventKind, NewSession, RotationRequest
+from evertoken.sessions.rotation import Decision, Reason
+from evertoken.tokens.refresh_token import Delivery
 
 FOLD_AFTER = 100
 """Unusual outcomes of one session that get a line each; those beyond are counted on the newest line of their kind,
-so that a client in a loop cannot fill the disk."""
+so that a client in a loop cannot fill the store."""
 
 _OPERATOR = "operator"
 
 
-def row_of(
-    request: RotationRequest,
-    *,
-    state: tuple[Any, ...],
-    revoked: Reason | None,
-    user_epoch: int,
-    account: tuple[int | None, bool | None],
-) -> Row:
-    """
-    The row as `decide` reads it.
-
-    Args:
-        state: Tag, previous (None: any; empty: none), generation, advanced_at_ms, idle and maximum expiry.
-        user_epoch: The user's at sign-in.
-        account: The user's present epoch (None: gone) and whether it is disabled; a request that brings the state of
-            an account elsewhere goes before it.
-    """
-    tag, previous, generation, advanced_at_ms, idle_expires_at_ms, max_expires_at_ms = state
-    epoch, disabled = account
-    if request.account is not None:
-        epoch, disabled = request.account.epoch, request.account.disabled
-    over = revoked
-    if over is None and (epoch is None or disabled):
-        over = Reason.ACCOUNT_DISABLED
-    elif over is None and epoch != user_epoch:
-        over = Reason.PASSWORD_CHANGED
-    return Row(
-        current=tag,
-        previous=ANY if previous is None else (previous or None),
-        generation=generation,
-        advanced_at_ms=advanced_at_ms,
-        idle_expires_at_ms=idle_expires_at_ms,
-        max_expires_at_ms=max_expires_at_ms,
-        over=over,
+def signed_in(new: NewSession, now_ms: int) -> Event:
+    """The line of a sign-in."""
+    return Event(
+        EventKind.SIGN_IN,
+        now_ms,
+        session_id=new.token.session_id,
+        user_id=new.user_id,
+        username=new.username,
+        caller=new.caller,
+        detail=sign_in_detail(new.client_id, new.token.delivery, new.adopted_from),
     )
+
+
+def sign_in_detail(client_id: str, delivery: Delivery, adopted_from: str) -> dict[str, Any]:
+    """What the line of a sign-in says besides who and where."""
+    detail = {"client_id": client_id, "delivery": delivery.name.lower()}
+    return {**detail, "adopted_from": adopted_from} if adopted_from else detail
+
+
+def account_changed(
+    change: AccountChange, ended: Iterable[bytes], username: str | None, now_ms: int
+) -> tuple[Event, ...]:
+    """A line for each session that ended with a change of an account, then the line of the change."""
+    endings = (
+        Event(
+            EventKind.SESSION_ENDED,
+            now_ms,
+            session_id=session_id,
+            user_id=change.user_id,
+            username=username,
+            caller=change.caller,
+            reason=change.reason,
+        )
+        for session_id in ended
+    )
+    return (*endings, Event(change.event, now_ms, user_id=change.user_id, username=username, caller=change.caller))
 
 
 def event_of(
@@ -118,9 +120,3 @@ def stored_event(row: Any) -> Event:
         reason=reason,
         detail=read,
     )
-
-
-@functools.lru_cache(maxsize=1024)
-def parse_roles(text: str) -> tuple[str, ...]:
-    """The roles column; few different values ever exist, so each is parsed once."""
-    return tuple(json.loads(text))

@@ -1,0 +1,88 @@
+"""What a row of a session says, in every SQL store: to `decide`, to an operator, of an accepted refresh. Pure."""
+
+import functools
+import json
+from typing import Any
+
+from evertoken.sessions.model import Caller, RotationRequest, SessionRecord
+from evertoken.sessions.rotation import ANY, Outcome, Reason, Row
+from evertoken.tokens.refresh_token import Delivery
+
+ACCEPTED: dict[int, tuple[Outcome, bool]] = {
+    1: (Outcome.REISSUE, False),
+    2: (Outcome.EARLY, False),
+    3: (Outcome.ADVANCE, False),
+    4: (Outcome.EARLY, True),
+    5: (Outcome.ADVANCE, True),
+}
+"""What the column `outcome` says of the last accepted refresh: the outcome, and whether it healed the row."""
+
+
+def row_of(
+    request: RotationRequest,
+    *,
+    state: tuple[Any, ...],
+    revoked: Reason | None,
+    user_epoch: int,
+    account: tuple[int | None, bool | None],
+) -> Row:
+    """
+    The row as `decide` reads it.
+
+    Args:
+        state: Tag, previous (None: any; empty: none), generation, advanced_at_ms, idle and maximum expiry.
+        user_epoch: The user's at sign-in.
+        account: The user's present epoch (None: gone) and whether it is disabled; a request that brings the state of
+            an account elsewhere goes before it.
+    """
+    tag, previous, generation, advanced_at_ms, idle_expires_at_ms, max_expires_at_ms = state
+    epoch, disabled = account
+    if request.account is not None:
+        epoch, disabled = request.account.epoch, request.account.disabled
+    over = revoked
+    if over is None and (epoch is None or disabled):
+        over = Reason.ACCOUNT_DISABLED
+    elif over is None and epoch != user_epoch:
+        over = Reason.PASSWORD_CHANGED
+    return Row(
+        current=tag,
+        previous=ANY if previous is None else (previous or None),
+        generation=generation,
+        advanced_at_ms=advanced_at_ms,
+        idle_expires_at_ms=idle_expires_at_ms,
+        max_expires_at_ms=max_expires_at_ms,
+        over=over,
+    )
+
+
+def session_record(row: Any, *, recent_rotations_ms: tuple[int, ...]) -> SessionRecord:
+    """
+    A session as its owner and the operator see it.
+
+    Args:
+        row: A row of the store's COLUMNS.
+        recent_rotations_ms: The one column that every store keeps in its own way, read.
+    """
+    return SessionRecord(
+        id=row[0],
+        user_id=row[1],
+        username=row[2],
+        client_id=row[3],
+        delivery=Delivery(row[4]),
+        created_at_ms=row[5],
+        created_from=Caller(row[6], row[7]),
+        refreshed_at_ms=row[8],
+        refreshed_from=Caller(row[9], row[10]),
+        idle_expires_at_ms=row[11],
+        max_expires_at_ms=row[12],
+        rotations=row[13],
+        recent_rotations_ms=recent_rotations_ms,
+        revoked_at_ms=row[15],
+        revoked_reason=None if row[16] is None else Reason(row[16]),
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def parse_roles(text: str) -> tuple[str, ...]:
+    """The roles column; few different values ever exist, so each is parsed once."""
+    return tuple(json.loads(text))
