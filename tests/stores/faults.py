@@ -16,6 +16,7 @@ from evertoken.errors import StoreUnavailable
 from evertoken.sessions.rotation import Outcome, Reason
 from evertoken.stores.sqlite.naming import migrations
 from evertoken.stores.sqlite.store import SqliteStore
+from evertoken.stores.store import Store
 from evertoken.tokens.refresh_token import RefreshToken
 from tests.needs import need
 from tests.stores.compliance.bench import (
@@ -56,14 +57,14 @@ async def is_intact(store: SqliteStore, *tokens: RefreshToken) -> None:
     await store.ping()
 
 
-async def is_out(store: SqliteStore, token: RefreshToken) -> None:
-    """Nothing can be written: neither a refresh, nor a sign-out, nor is the store ready."""
+async def is_out(store: Store, token: RefreshToken, told: str | None = None) -> None:
+    """Nothing can be written: neither a refresh, nor a sign-out, nor is the store ready; the log is `told` why."""
     for _ in range(2):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailable, match=told):
             await refresh(store, token)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable, match=told):
         await store.end(token.session_id, Reason.SIGNED_OUT, LAPTOP)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable, match=told):
         await store.ping()
 
 

@@ -6,13 +6,13 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from evertoken.sessions.rotation import ANY, Reason, RotationPolicy, Row
+from evertoken.sessions.rotation import RotationPolicy, Row
 from evertoken.stores.sqlite.store import SqliteStore
 from tests.stores.compliance.bench import ACCESS_LIFETIME_MS, POLICY, Bench
+from tests.stores.sql_rows import READ_COLUMNS, TABLES, columns_of, row_of
 from tests.support.clock import MovingClock
 
-_TABLES = ("users", "sessions", "revocations", "events", "signing_keys", "clients", "throttle", "adoptions")
-_TABLE = re.compile(rf"\b(?:{'|'.join(_TABLES)})\b")
+_TABLE = re.compile(rf"\b(?:{'|'.join(TABLES)})\b")
 
 
 class SqliteBench(Bench):
@@ -70,46 +70,21 @@ class SqliteBench(Bench):
                     " refreshed_device, revoked_at_ms, revoked_reason)"
                     " VALUES (?, 'u', 'U', 0, 'web', 1, ?, ?, ?, ?, ?, ?, x'', 0, '', '', 0, '', '', ?, ?)"
                 ),
-                [(session_id, *_columns(row)) for session_id, row in rows.items()],
+                [(session_id, *columns_of(row)) for session_id, row in rows.items()],
             )
 
     async def read_rows(self, session_ids: Iterable[bytes]) -> dict[bytes, Row]:
         wanted = set(session_ids)
         with self.connection() as connection:
-            found = connection.execute(
-                self.named(
-                    "SELECT id, tag, previous, generation, advanced_at_ms, idle_expires_at_ms, max_expires_at_ms,"
-                    " revoked_reason FROM sessions"
-                )
-            ).fetchall()
-        return {session_id: _row(*columns) for session_id, *columns in found if session_id in wanted}
+            found = connection.execute(self.named(f"SELECT {READ_COLUMNS} FROM sessions")).fetchall()
+        return {session_id: row_of(*columns) for session_id, *columns in found if session_id in wanted}
 
     async def count_rows(self) -> int:
         with self.connection() as connection:
             return sum(
-                connection.execute(f"SELECT count(*) FROM {self.prefix}{table}").fetchone()[0] for table in _TABLES
+                connection.execute(f"SELECT count(*) FROM {self.prefix}{table}").fetchone()[0] for table in TABLES
             )
 
     def named(self, sql: str) -> str:
         """A statement over our tables, under the names that they have in this file."""
         return _TABLE.sub(lambda found: self.prefix + found[0], sql)
-
-
-def _columns(row: Row) -> tuple[object, ...]:
-    return (
-        row.current,
-        None if row.previous is ANY else row.previous or b"",
-        row.generation,
-        row.advanced_at_ms,
-        row.idle_expires_at_ms,
-        row.max_expires_at_ms,
-        None if row.over is None else 1,
-        row.over,
-    )
-
-
-def _row(
-    tag: bytes, previous: bytes | None, generation: int, advanced: int, idle: int, limit: int | None, over: str | None
-) -> Row:
-    before = ANY if previous is None else previous or None
-    return Row(tag, before, generation, advanced, idle, limit, None if over is None else Reason(over))

@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from evertoken.sessions.operating import SessionSearch
 from evertoken.sessions.rotation import Outcome
 from evertoken.stores.sqlite import operating
@@ -14,10 +12,10 @@ from tests.stores.compliance.adopting import Adopting
 from tests.stores.compliance.agreement import Agreement
 from tests.stores.compliance.attempts import Attempts
 from tests.stores.compliance.audit import AuditAndRevocations
-from tests.stores.compliance.bench import ACCESS_LIFETIME_MS, RIPE, add_user, refresh, sign_in, signed_in, succeed
+from tests.stores.compliance.bench import ACCESS_LIFETIME_MS, RIPE, refresh, signed_in, succeed
 from tests.stores.compliance.endings import SignInsAndEndings
 from tests.stores.compliance.keys_clients import KeysAndClients
-from tests.stores.compliance.operating import Operating, pages
+from tests.stores.compliance.operating import OperatingByWindows
 from tests.stores.compliance.rotation import Rotation
 from tests.stores.compliance.sweeping import Sweeping
 from tests.stores.compliance.users_joined import UsersInTheSameStep
@@ -82,32 +80,10 @@ class TestAuditAndRevocations(AuditAndRevocations):
     """The trail and the feed."""
 
 
-class TestOperating(Operating):
+class TestOperating(OperatingByWindows):
     """What an operator asks."""
 
-    async def test_a_search_goes_through_a_long_list_window_by_window(
-        self, bench: SqliteBench, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """What is rare is found however far down it stands, and no single page looks at more than its window."""
-        monkeypatch.setattr(operating, "ROWS_PER_PAGE", 3)
-        store, clock = bench.open(), bench.clock
-        rare = await signed_in(store, clock, "rare")
-        user = await add_user(store, "often")
-        for _ in range(10):
-            clock.advance(1)
-            await sign_in(store, clock, user)
-        page = await store.search_sessions(SessionSearch("rare"))
-        assert (page.sessions, page.after is None) == ((), False)
-        assert await pages(store, SessionSearch("rare")) == [rare.session_id]
-        assert await pages(store, SessionSearch("rare", user_id=user.id)) == []
-        assert len(await pages(store, SessionSearch("often", limit=2))) == 10
-        for number in range(5):
-            await add_user(store, f"a-{number}")
-        first = await store.search_users("rare", after=None, limit=5)
-        assert (first.users, first.after) == ((), "a-2")
-        second = await store.search_users("rare", after=first.after, limit=5)
-        assert (second.users, second.after) == ((), "often")
-        assert [user.username for user in (await store.search_users("rare", after="often", limit=5)).users] == ["rare"]
+    lists = operating
 
     async def test_no_question_of_an_operator_reads_a_whole_table(self, bench: SqliteBench) -> None:
         """However many sessions and events there are, each question is answered from an index, or from one window."""

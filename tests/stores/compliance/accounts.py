@@ -9,10 +9,10 @@ import pytest
 from evertoken.accounts.users import UsernameTaken
 from evertoken.sessions.model import AccountChange, EventKind
 from evertoken.sessions.rotation import Outcome, Reason
+from evertoken.stores.store import Store
 from tests.stores.compliance.bench import (
     PHONE,
     Bench,
-    Store,
     add_user,
     new_session,
     refresh,

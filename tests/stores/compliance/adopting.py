@@ -7,8 +7,9 @@ from typing import Any
 from evertoken.accounts.users import User
 from evertoken.sessions.model import AccountChange, Adoption, EventKind
 from evertoken.sessions.rotation import Outcome, Reason
+from evertoken.stores.store import Store
 from evertoken.tokens.refresh_token import NO_PARENT, Delivery, RefreshToken
-from tests.stores.compliance.bench import DAY, PHONE, RIPE, Bench, Store, add_user, child, new_session, refresh, sign_in
+from tests.stores.compliance.bench import DAY, PHONE, RIPE, Bench, add_user, child, new_session, refresh, sign_in
 from tests.stores.compliance.sweeping import sweep
 from tests.support.clock import MovingClock
 

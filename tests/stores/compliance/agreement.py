@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from evertoken.sessions.model import RotationRequest, RotationResult
 from evertoken.sessions.rotation import ANY, Decision, Outcome, Reason, RotationPolicy, Row, decide
+from evertoken.stores.store import Store
 from evertoken.tokens.refresh_token import Delivery, RefreshToken
-from tests.stores.compliance.bench import LAPTOP, Bench, Store
+from tests.stores.compliance.bench import LAPTOP, Bench
 from tests.support.clock import START_MS
 
 NOW = START_MS

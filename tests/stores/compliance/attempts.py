@@ -3,7 +3,8 @@
 import asyncio
 
 from evertoken.accounts.throttle import Kind, Limit, Limits
-from tests.stores.compliance.bench import DAY, Bench, Store
+from evertoken.stores.store import Store
+from tests.stores.compliance.bench import DAY, Bench
 
 KEYS = {Kind.PAIR: b"ada from home", Kind.ACCOUNT: b"ada", Kind.ADDRESS: b"home"}
 ELSEWHERE = {Kind.PAIR: b"ada from elsewhere", Kind.ACCOUNT: b"ada", Kind.ADDRESS: b"elsewhere"}

@@ -4,16 +4,12 @@ import abc
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
-from evertoken.accounts.clients import ClientStore
-from evertoken.accounts.sign_in import AttemptStore
-from evertoken.accounts.users import User, UserAdministration, UserStore
-from evertoken.sessions.keys import KeyStore
-from evertoken.sessions.model import AccountState, Caller, Event, NewSession, RotationRequest, RotationResult
-from evertoken.sessions.operating import OperatorStore
+from evertoken.accounts.users import User
+from evertoken.sessions.model import AccountState, Caller, NewSession, RotationRequest, RotationResult
 from evertoken.sessions.rotation import RotationPolicy, Row
-from evertoken.sessions.store import SessionStore
+from evertoken.stores.store import Store
 from evertoken.tokens import refresh_token
 from evertoken.tokens.refresh_token import Delivery, RefreshToken
 from tests.support.clock import MovingClock
@@ -27,16 +23,6 @@ POLICY = RotationPolicy(overlap_ms=OVERLAP * 1000, idle_ms=IDLE * 1000)
 
 LAPTOP = Caller("192.0.2.1", "Laptop")
 PHONE = Caller("198.51.100.7", "Phone")
-
-
-class Store(SessionStore, OperatorStore, UserStore, UserAdministration, KeyStore, ClientStore, AttemptStore, Protocol):
-    """All that is asked of one store."""
-
-    async def ping(self) -> None: ...
-
-    async def set_roles(self, user_id: str, roles: tuple[str, ...]) -> bool: ...
-
-    async def newest_events(self, limit: int) -> list[Event]: ...
 
 
 class Bench(abc.ABC):
@@ -67,6 +53,22 @@ class Bench(abc.ABC):
     @abc.abstractmethod
     async def count_rows(self) -> int:
         """How many rows all tables hold together."""
+
+
+class ServerBench(Bench):
+    """A bench over a database server, which can be reached in more than one way."""
+
+    @abc.abstractmethod
+    def open(
+        self,
+        *,
+        policy: RotationPolicy = POLICY,
+        sessions_per_user: int = 100,
+        users_elsewhere: bool = False,
+        by_its_own_clock: bool = False,
+        url: str = "",
+    ) -> Store:
+        """As `Bench.open`; by the server's clock where that is asked for, and at another address where one is given."""
 
 
 async def add_user(store: Store, name: str = "ada", **fields: Any) -> User:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from types import ModuleType
 
 import pytest
 
@@ -13,7 +14,8 @@ from evertoken.sessions.operating import (
     UserTally,
 )
 from evertoken.sessions.rotation import Reason
-from tests.stores.compliance.bench import DAY, IDLE, LAPTOP, PHONE, Bench, Store, add_user, refresh, sign_in, signed_in
+from evertoken.stores.store import Store
+from tests.stores.compliance.bench import DAY, IDLE, LAPTOP, PHONE, Bench, add_user, refresh, sign_in, signed_in
 
 NAMES = ("100%_sure", "10000 sure", "STRAßE", "Ünïcødé 名", "a'b\"c", "back\\slash")
 FULL_WIDTH_READ = "\uff32\uff25\uff21\uff24"
@@ -213,3 +215,37 @@ class Operating:
 
         found, _ = await asyncio.gather(pages(store, SessionSearch(limit=2)), come_and_go())
         assert [session_id for session_id in found if session_id in stays] == stays[::-1]
+
+
+class OperatingByWindows(Operating):
+    """
+    The same of a store that cuts each page from a window of the list.
+
+    `lists` is the module of the store that says how long a window is.
+    """
+
+    lists: ModuleType
+
+    async def test_a_search_goes_through_a_long_list_window_by_window(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is rare is found however far down it stands, and no single page looks at more than its window."""
+        monkeypatch.setattr(self.lists, "ROWS_PER_PAGE", 3)
+        store, clock = bench.open(), bench.clock
+        rare = await signed_in(store, clock, "rare")
+        user = await add_user(store, "often")
+        for _ in range(10):
+            clock.advance(1)
+            await sign_in(store, clock, user)
+        page = await store.search_sessions(SessionSearch("rare"))
+        assert (page.sessions, page.after is None) == ((), False)
+        assert await pages(store, SessionSearch("rare")) == [rare.session_id]
+        assert await pages(store, SessionSearch("rare", user_id=user.id)) == []
+        assert len(await pages(store, SessionSearch("often", limit=2))) == 10
+        for number in range(5):
+            await add_user(store, f"a-{number}")
+        first = await store.search_users("rare", after=None, limit=5)
+        assert (first.users, first.after) == ((), "a-2")
+        second = await store.search_users("rare", after=first.after, limit=5)
+        assert (second.users, second.after) == ((), "often")
+        assert [user.username for user in (await store.search_users("rare", after="often", limit=5)).users] == ["rare"]

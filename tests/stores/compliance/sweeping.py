@@ -4,13 +4,13 @@ from evertoken.accounts.throttle import Kind, Limits
 from evertoken.sessions.keys import StoredKey
 from evertoken.sessions.model import Event, EventKind
 from evertoken.sessions.rotation import Outcome, Reason, Row
+from evertoken.stores.store import Store
 from tests.stores.compliance.bench import (
     ACCESS_LIFETIME_MS,
     DAY,
     IDLE,
     LAPTOP,
     Bench,
-    Store,
     add_user,
     refresh,
     sign_in,

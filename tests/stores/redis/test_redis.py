@@ -1,10 +1,6 @@
 """The Redis store with its users in SQLite, held to the contract of every store, over a real server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-
-import pytest
 
 from evertoken.accounts.throttle import Kind, Limits
 from evertoken.sessions.keys import StoredKey
@@ -22,25 +18,7 @@ from tests.stores.compliance.operating import Operating
 from tests.stores.compliance.rotation import Rotation
 from tests.stores.compliance.sweeping import MONTH, Sweeping, sweep
 from tests.stores.compliance.users_joined import UsersInTheSameStep, disabling
-from tests.stores.redis_bench import RedisBench
-from tests.stores.redis_server import RedisServer, running_redis
-from tests.support.clock import MovingClock
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    """One server for the whole file."""
-    with running_redis() as running:
-        yield running
-
-
-@pytest.fixture
-async def bench(server: RedisServer, tmp_path: Path, clock: MovingClock) -> AsyncIterator[RedisBench]:
-    """An empty Redis."""
-    made = RedisBench(tmp_path, clock, server)
-    await made.empty()
-    yield made
-    await made.stop()
+from tests.stores.redis.bench import RedisBench
 
 
 class TestAgreement(Agreement):

@@ -11,8 +11,8 @@ from evertoken.errors import StoreUnavailable
 from evertoken.sessions.rotation import Outcome, Reason
 from tests.needs import need
 from tests.stores.compliance.bench import LAPTOP, add_user, refresh, sign_in, succeed
-from tests.stores.redis_bench import RedisBench
-from tests.stores.redis_server import DURABLE, RedisServer, memory
+from tests.stores.redis.bench import RedisBench
+from tests.stores.redis.server import DURABLE, RedisServer, memory
 from tests.support.clock import MovingClock
 from tests.support.process import lasting_port
 from tests.token_stores.redis_server import PASSWORD, PASSWORD_ITSELF

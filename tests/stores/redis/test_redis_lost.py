@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,25 +11,9 @@ from evertoken.sessions.model import EventKind
 from evertoken.sessions.rotation import Outcome, Reason
 from evertoken.stores.redis import ending
 from tests.stores.compliance.bench import LAPTOP, RIPE, add_user, child, refresh, sign_in, signed_in, succeed
-from tests.stores.redis_bench import RedisBench
-from tests.stores.redis_server import RedisServer, running_redis
+from tests.stores.redis.bench import RedisBench
+from tests.stores.redis.server import running_redis
 from tests.support.clock import MovingClock
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    """One server for the whole file."""
-    with running_redis() as running:
-        yield running
-
-
-@pytest.fixture
-async def bench(server: RedisServer, tmp_path: Path, clock: MovingClock) -> AsyncIterator[RedisBench]:
-    """An empty Redis."""
-    made = RedisBench(tmp_path, clock, server)
-    await made.empty()
-    yield made
-    await made.stop()
 
 
 async def test_an_older_snapshot_that_was_restored_signs_nobody_out(tmp_path: Path, clock: MovingClock) -> None:

@@ -5,8 +5,7 @@ import contextlib
 import os
 import secrets
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import Any
 
@@ -21,7 +20,6 @@ from evertoken.sessions.rotation import Outcome, Reason
 from evertoken.stores.opening import Manner, open_store
 from evertoken.stores.postgresql import connection, migrations, pool, schema
 from evertoken.stores.postgresql.store import PostgresStore
-from evertoken.tokens.refresh_token import RefreshToken, child_of
 from tests.stores.compliance.bench import (
     ACCESS_LIFETIME_MS,
     LAPTOP,
@@ -32,113 +30,24 @@ from tests.stores.compliance.bench import (
     signed_in,
     succeed,
 )
-from tests.stores.faults import small_disk
-from tests.stores.postgresql_bench import PostgresBench
-from tests.stores.postgresql_server import PASSWORD_ITSELF, PostgresServer, running_postgres
-from tests.stores.proxy import Proxy
+from tests.stores.compliance.server_faults import SOON_SECONDS, ServerFaults, is_well, nobody_is_signed_out
+from tests.stores.faults import is_out, small_disk
+from tests.stores.postgresql.bench import PostgresBench
+from tests.stores.postgresql.server import PASSWORD_ITSELF, PostgresServer
 from tests.support.clock import MovingClock
 
-STRICT = replace(POLICY, overlap_ms=0)
-"""Every successor counts at once, so that every refresh changes its row."""
 
-SOON_SECONDS = 30.0
+class TestServerFaults(ServerFaults):
+    """Those of every server."""
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    """One server for the whole file; whoever ends it starts it again."""
-    with running_postgres(deadlock_timeout="500ms") as running:
-        yield running
+    calls = pool
 
 
-@pytest.fixture
-async def bench(server: PostgresServer, clock: MovingClock) -> AsyncIterator[PostgresBench]:
-    """An empty database."""
-    made = PostgresBench(server.url(), clock)
-    await made.empty()
-    yield made
-    await made.stop()
-
-
-class Caller:
-    """An honest client: it presents its newest token, and the same once more as long as it is told 503."""
-
-    def __init__(self, token: RefreshToken, commits: GroupCommit, clock: MovingClock) -> None:
-        self.token = token
-        self.refreshes = 0
-        self.refusals = 0
-        self._commits = commits
-        self._clock = clock
-
-    async def refresh_until(self, done: asyncio.Event) -> None:
-        successor = child_of(self.token, now_ms=self._clock())
-        while not done.is_set():
-            try:
-                result = await self._commits.submit(RotationRequest(successor, LAPTOP))
-            except StoreUnavailable:
-                self.refusals += 1
-                await asyncio.sleep(0.02)
-                continue
-            # An answer that was lost makes a REISSUE of the next try.
-            assert result.outcome in (Outcome.ADVANCE, Outcome.REISSUE)
-            self.refreshes += 1
-            self.token = successor
-            successor = child_of(self.token, now_ms=self._clock())
-
-
-async def _all_have(callers: list[Caller], least: dict[Caller, int]) -> None:
-    async with asyncio.timeout(SOON_SECONDS):
-        while any(caller.refreshes < least[caller] for caller in callers):
-            await asyncio.sleep(0.005)
-
-
-async def _is_out(store: PostgresStore, token: RefreshToken) -> None:
-    """Nothing can be written: neither a refresh, nor a sign-out, nor is the store ready."""
-    with pytest.raises(StoreUnavailable):
-        await refresh(store, token)
-    with pytest.raises(StoreUnavailable):
-        await store.end(token.session_id, Reason.SIGNED_OUT, LAPTOP)
-    with pytest.raises(StoreUnavailable):
-        await store.ping()
-
-
-async def _is_well(store: PostgresStore, token: RefreshToken) -> None:
-    """It recovers by itself, within the time that any client goes on trying, and the session is there."""
-    async with asyncio.timeout(SOON_SECONDS):
-        while True:
-            try:
-                await store.ping()
-                assert (await refresh(store, token)).outcome is Outcome.REISSUE
-            except StoreUnavailable:
-                await asyncio.sleep(0.05)
-            else:
-                return
-
-
-@pytest.mark.parametrize("way", ["kill", "stop"])
-async def test_a_database_that_is_killed_or_restarted_under_load_signs_nobody_out(
-    bench: PostgresBench, server: PostgresServer, way: str
+async def test_a_database_that_is_restarted_under_load_signs_nobody_out(
+    bench: PostgresBench, server: PostgresServer
 ) -> None:
     """While the database is away everybody is told 503; once it is back all go on, and no answer was false."""
-    store = bench.open(policy=STRICT)
-    user = await add_user(store)
-    commits = GroupCommit(store.rotate)
-    callers = [Caller(await sign_in(store, bench.clock, user), commits, bench.clock) for _ in range(16)]
-    done = asyncio.Event()
-    running = [asyncio.create_task(caller.refresh_until(done)) for caller in callers]
-    for _ in range(2):
-        await _all_have(callers, {caller: caller.refreshes + 5 for caller in callers})
-        await asyncio.to_thread(server.kill if way == "kill" else server.stop)
-        await asyncio.sleep(0.1)
-        await asyncio.to_thread(server.start, deadlock_timeout="500ms")
-    await _all_have(callers, {caller: caller.refreshes + 5 for caller in callers})
-    done.set()
-    async with asyncio.timeout(SOON_SECONDS):
-        await asyncio.gather(*running)
-    assert all(caller.refusals for caller in callers)
-    rows = await bench.read_rows([caller.token.session_id for caller in callers])
-    for caller in callers:
-        assert rows[caller.token.session_id].current == caller.token.tag
+    await nobody_is_signed_out(bench, end=server.stop, start=server.start)
 
 
 async def test_a_read_only_database_refuses_for_now_and_is_found_again(bench: PostgresBench) -> None:
@@ -153,13 +62,13 @@ async def test_a_read_only_database_refuses_for_now_and_is_found_again(bench: Po
                 with contextlib.suppress(StoreUnavailable):
                     while True:  # each of the server's processes reads its settings in its own time
                         await store.ping()
-            await _is_out(store, token)
+            await is_out(store, token)
             with pytest.raises(ConfigurationError, match="read-only; name the primary"):
                 await bench.open().start()
         finally:
             await admin.execute("ALTER SYSTEM RESET default_transaction_read_only")
             await admin.execute("SELECT pg_reload_conf()")
-    await _is_well(store, token)
+    await is_well(store, token)
 
 
 async def _again_and_again(step: Callable[[], Awaitable[object]]) -> None:
@@ -193,24 +102,6 @@ async def test_a_full_disk_refuses_what_needs_room_and_ends_no_session(
             await sign_in(store, bench.clock, user)
 
 
-async def test_a_network_that_is_cut_off_is_503_within_the_deadline(
-    bench: PostgresBench, server: PostgresServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A connection that swallows everything keeps nobody waiting, and is not used again once the network is back."""
-    async with Proxy(server.port) as proxy:
-        behind = PostgresBench(server.url(port=proxy.port), bench.clock)
-        store = behind.open()
-        token = await signed_in(store, bench.clock)
-        monkeypatch.setattr(pool, "ANSWER_WITHIN_SECONDS", 0.3)
-        proxy.swallow()
-        async with asyncio.timeout(SOON_SECONDS):
-            await _is_out(store, token)
-        monkeypatch.undo()
-        proxy.pass_on()
-        await _is_well(store, token)
-        await behind.stop()
-
-
 @pytest.mark.parametrize("presented", ["newest", "replayed"])
 async def test_a_row_that_somebody_holds_is_503_for_its_own_session_and_no_other(
     bench: PostgresBench, monkeypatch: pytest.MonkeyPatch, presented: str
@@ -235,7 +126,7 @@ async def test_a_row_that_somebody_holds_is_503_for_its_own_session_and_no_other
         with pytest.raises(StoreUnavailable, match="statement timeout"):
             await store.end(held.session_id, Reason.SIGNED_OUT, LAPTOP)
         assert (await bench.read_rows([held.session_id]))[held.session_id].over is None
-    await _is_well(store, newest)
+    await is_well(store, newest)
 
 
 async def test_a_deadlock_is_tried_again_and_nobody_is_told(
@@ -279,19 +170,6 @@ async def test_a_sign_out_whose_caller_is_gone_is_finished(bench: PostgresBench)
             await ending
     await store.stop()
     assert (await refresh(bench.open(), token)).reason is Reason.SIGNED_OUT
-
-
-async def test_a_store_that_is_stopped_finishes_what_is_under_way_and_takes_nothing_new(bench: PostgresBench) -> None:
-    """A graceful stop loses nothing that was acknowledged, and says 503 to whoever comes later."""
-    store = bench.open()
-    user = await add_user(store)
-    tokens = [await sign_in(store, bench.clock, user) for _ in range(20)]
-    under_way = [asyncio.create_task(store.end(token.session_id, Reason.SIGNED_OUT, LAPTOP)) for token in tokens]
-    await asyncio.sleep(0)
-    await store.stop()
-    assert all([(await task).session_ids for task in under_way])
-    with pytest.raises(StoreUnavailable, match="closed"):
-        await store.ping()
 
 
 def _at(url: str) -> Any:

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from evertoken.secret import Secret
-from tests.stores.redis_server import RedisServer, running_redis
+from tests.stores.redis.server import RedisServer, running_redis
 from tests.support.server import PASSWORD, LiveServer, live_server
 
 SECRET = "a-secret-of-more-than-thirty-two-characters"

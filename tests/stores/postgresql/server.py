@@ -60,9 +60,10 @@ def _unprivileged() -> dict[str, Any]:
 class PostgresServer:
     """A server that can be stopped, killed and started again; `url()` is its address."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         self.port = lasting_port()
         self.folder = folder
+        self._settings = {**_SETTINGS, "port": str(self.port), "unix_socket_directories": str(folder), **settings}
         self._data = folder / "data"
         self._log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -100,11 +101,10 @@ class PostgresServer:
         if made.returncode:
             is_missing(f"initdb fails here: {made.stderr.decode().strip()}")
 
-    def start(self, **settings: str) -> None:
+    def start(self) -> None:
         """Start the server and wait until it takes connections; anew, on the same port, after `stop` or `kill`."""
         who = _unprivileged()
-        given = {**_SETTINGS, "port": str(self.port), "unix_socket_directories": str(self.folder), **settings}
-        options = [part for name, value in given.items() for part in ("-c", f"{name}={value}")]
+        options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [program("postgres"), "-D", self._data, *options],
@@ -165,10 +165,10 @@ def _is_ready(state: Path) -> bool:
 def running_postgres(**settings: str) -> Iterator[PostgresServer]:
     """A server of its own, stopped with the context."""
     folder = Path(tempfile.mkdtemp(prefix="evertoken-postgres-"))
-    server = PostgresServer(folder)
+    server = PostgresServer(folder, **settings)
     try:
         server.initialise()
-        server.start(**settings)
+        server.start()
         yield server
     finally:
         server.kill()

@@ -2,8 +2,6 @@
 
 import logging
 import traceback
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,26 +12,9 @@ from evertoken.sessions.rotation import Outcome, Reason
 from evertoken.stores.redis import with_users
 from evertoken.stores.redis.with_users import RedisWithUsers
 from tests.stores.compliance.bench import ACCESS_LIFETIME_MS, POLICY, add_user, new_session, refresh, sign_in, signed_in
-from tests.stores.redis_bench import RedisBench
-from tests.stores.redis_server import RedisServer, running_redis
-from tests.support.clock import MovingClock
+from tests.stores.redis.bench import RedisBench
+from tests.stores.redis.server import RedisServer
 from tests.token_stores.redis_server import PASSWORD_ITSELF
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    """One server for the whole file."""
-    with running_redis() as running:
-        yield running
-
-
-@pytest.fixture
-async def bench(server: RedisServer, tmp_path: Path, clock: MovingClock) -> AsyncIterator[RedisBench]:
-    """An empty Redis, with its usual settings."""
-    made = RedisBench(tmp_path, clock, server)
-    await made.empty()
-    yield made
-    await made.stop()
 
 
 def at(url: str, **manner: Any) -> RedisWithUsers:

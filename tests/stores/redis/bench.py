@@ -18,13 +18,13 @@ from evertoken.stores.redis.scripts import Command
 from evertoken.stores.redis.store import DEFAULT_PREFIX
 from evertoken.stores.redis.with_users import RedisWithUsers
 from evertoken.stores.sqlite.store import SqliteStore
-from tests.stores.compliance.bench import ACCESS_LIFETIME_MS, POLICY, Bench
-from tests.stores.redis_server import RedisServer
+from tests.stores.compliance.bench import ACCESS_LIFETIME_MS, POLICY, ServerBench
+from tests.stores.redis.server import RedisServer
 from tests.stores.sqlite_bench import SqliteBench
 from tests.support.clock import MovingClock
 
 
-class RedisBench(Bench):
+class RedisBench(ServerBench):
     """An emptied Redis, of one server or the nodes of a Cluster, and an SQLite file for users."""
 
     def __init__(self, folder: Path, clock: MovingClock, *servers: RedisServer) -> None:

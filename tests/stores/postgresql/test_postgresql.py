@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -36,29 +36,11 @@ from tests.stores.compliance.bench import (
 )
 from tests.stores.compliance.endings import SignInsAndEndings
 from tests.stores.compliance.keys_clients import KeysAndClients
-from tests.stores.compliance.operating import Operating, pages
+from tests.stores.compliance.operating import OperatingByWindows, pages
 from tests.stores.compliance.rotation import Rotation
 from tests.stores.compliance.sweeping import Sweeping
 from tests.stores.compliance.users_joined import UsersInTheSameStep
-from tests.stores.postgresql_bench import PostgresBench
-from tests.stores.postgresql_server import PostgresServer, running_postgres
-from tests.support.clock import MovingClock
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    """One server for the whole file."""
-    with running_postgres() as running:
-        yield running
-
-
-@pytest.fixture
-async def bench(server: PostgresServer, clock: MovingClock) -> AsyncIterator[PostgresBench]:
-    """An empty database."""
-    made = PostgresBench(server.url(), clock)
-    await made.empty()
-    yield made
-    await made.stop()
+from tests.stores.postgresql.bench import PostgresBench
 
 
 class TestAgreement(Agreement):
@@ -254,25 +236,10 @@ class TestAuditAndRevocations(AuditAndRevocations):
             assert (await store.search_users(text, after=text, limit=3)).users == ()
 
 
-class TestOperating(Operating):
+class TestOperating(OperatingByWindows):
     """What an operator asks."""
 
-    async def test_a_search_goes_through_a_long_list_window_by_window(
-        self, bench: PostgresBench, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """What is rare is found however far down it stands, and no single page looks at more than its window."""
-        monkeypatch.setattr(operating, "ROWS_PER_PAGE", 3)
-        store, clock = bench.open(), bench.clock
-        rare = await signed_in(store, clock, "rare")
-        user = await add_user(store, "often")
-        for _ in range(10):
-            clock.advance(1)
-            await sign_in(store, clock, user)
-        page = await store.search_sessions(SessionSearch("rare"))
-        assert (page.sessions, page.after is None) == ((), False)
-        assert await pages(store, SessionSearch("rare")) == [rare.session_id]
-        assert await pages(store, SessionSearch("rare", user_id=user.id)) == []
-        assert len(await pages(store, SessionSearch("often", limit=2))) == 10
+    lists = operating
 
     async def test_no_statement_walks_a_table(self, bench: PostgresBench) -> None:
         """However many sessions, users and events there are, each statement finds its rows by an index."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tests.stores.redis_server import DURABLE, RedisServer, memory
+from tests.stores.redis.server import DURABLE, RedisServer, memory
 
 _NODES = 3
 _SLOTS = 16_384

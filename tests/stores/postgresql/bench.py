@@ -5,17 +5,16 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 
 import asyncpg
 
-from evertoken.sessions.rotation import ANY, Reason, RotationPolicy, Row
+from evertoken.sessions.rotation import RotationPolicy, Row
 from evertoken.stores.postgresql import schema
 from evertoken.stores.postgresql.connection import Connection
 from evertoken.stores.postgresql.store import DEFAULT_SCHEMA, PostgresStore
-from tests.stores.compliance.bench import ACCESS_LIFETIME_MS, POLICY, Bench
+from tests.stores.compliance.bench import ACCESS_LIFETIME_MS, POLICY, ServerBench
+from tests.stores.sql_rows import READ_COLUMNS, TABLES, columns_of, row_of
 from tests.support.clock import MovingClock
 
-_TABLES = ("users", "sessions", "revocations", "events", "signing_keys", "clients", "throttle", "adoptions")
 
-
-class PostgresBench(Bench):
+class PostgresBench(ServerBench):
     """Our schema in a database, emptied for each test."""
 
     def __init__(self, url: str, clock: MovingClock) -> None:
@@ -28,7 +27,7 @@ class PostgresBench(Bench):
         """Make the tables if there are none, and leave nothing in them."""
         await schema.prepare(self.url, schema=DEFAULT_SCHEMA, may_create=True)
         async with self.connection() as connection:
-            await connection.execute("".join(f"DELETE FROM {table};" for table in _TABLES))
+            await connection.execute("".join(f"DELETE FROM {table};" for table in TABLES))
             await connection.execute("UPDATE revocation_counter SET last = 0")
 
     def open(
@@ -38,9 +37,10 @@ class PostgresBench(Bench):
         sessions_per_user: int = 100,
         users_elsewhere: bool = False,
         by_its_own_clock: bool = False,
+        url: str = "",
     ) -> PostgresStore:
         store = PostgresStore(
-            self.url,
+            url or self.url,
             clock=None if by_its_own_clock else self.clock,
             policy=policy,
             access_lifetime_ms=ACCESS_LIFETIME_MS,
@@ -76,38 +76,17 @@ class PostgresBench(Bench):
                 " generation, advanced_at_ms, idle_expires_at_ms, max_expires_at_ms, secret_id, created_at_ms,"
                 " created_address, created_device, refreshed_at_ms, revoked_at_ms, revoked_reason)"
                 " VALUES ($1, 'u', 'U', 0, 'web', 1, $2, $3, $4, $5, $6, $7, '', 0, '', '', 0, $8, $9)",
-                [(session_id, *_columns(row)) for session_id, row in rows.items()],
+                [(session_id, *columns_of(row)) for session_id, row in rows.items()],
             )
 
     async def read_rows(self, session_ids: Iterable[bytes]) -> dict[bytes, Row]:
         async with self.connection() as connection:
             found = await connection.fetch(
-                "SELECT id, tag, previous, generation, advanced_at_ms, idle_expires_at_ms, max_expires_at_ms,"
-                " revoked_reason FROM sessions WHERE id = ANY($1::bytea[])",
+                f"SELECT {READ_COLUMNS} FROM sessions WHERE id = ANY($1::bytea[])",
                 list(session_ids),
             )
-        return {row[0]: _row(*list(row)[1:]) for row in found}
+        return {row[0]: row_of(*list(row)[1:]) for row in found}
 
     async def count_rows(self) -> int:
         async with self.connection() as connection:
-            return sum([await connection.fetchval(f"SELECT count(*) FROM {table}") for table in _TABLES])
-
-
-def _columns(row: Row) -> tuple[object, ...]:
-    return (
-        row.current,
-        None if row.previous is ANY else row.previous or b"",
-        row.generation,
-        row.advanced_at_ms,
-        row.idle_expires_at_ms,
-        row.max_expires_at_ms,
-        None if row.over is None else 1,
-        row.over,
-    )
-
-
-def _row(
-    tag: bytes, previous: bytes | None, generation: int, advanced: int, idle: int, limit: int | None, over: str | None
-) -> Row:
-    before = ANY if previous is None else previous or None
-    return Row(tag, before, generation, advanced, idle, limit, None if over is None else Reason(over))
+            return sum([await connection.fetchval(f"SELECT count(*) FROM {table}") for table in TABLES])

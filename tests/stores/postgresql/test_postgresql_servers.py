@@ -15,7 +15,7 @@ from evertoken.edge.settings import Settings
 from evertoken.errors import ConfigurationError
 from evertoken.secret import Secret
 from evertoken.sessions.model import session_id_bytes
-from tests.stores.postgresql_server import PASSWORD, PASSWORD_ITSELF, PostgresServer, running_postgres
+from tests.stores.postgresql.server import PASSWORD, PASSWORD_ITSELF, PostgresServer, running_postgres
 from tests.support.process import ServerProcess, run_evertoken
 from tests.support.server import LiveServer, live_server
 

@@ -14,9 +14,9 @@ from tests.stores.compliance.audit import AuditAndRevocations
 from tests.stores.compliance.bench import LAPTOP, add_user, refresh, sign_in
 from tests.stores.compliance.endings import SignInsAndEndings
 from tests.stores.compliance.rotation import Rotation
-from tests.stores.redis_bench import RedisBench
-from tests.stores.redis_cluster import running_cluster
-from tests.stores.redis_server import RedisServer
+from tests.stores.redis.bench import RedisBench
+from tests.stores.redis.cluster import running_cluster
+from tests.stores.redis.server import RedisServer
 from tests.support.clock import MovingClock
 
 

@@ -3,133 +3,33 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import redis
 
 from evertoken.errors import StoreUnavailable
-from evertoken.sessions.group_commit import GroupCommit
 from evertoken.sessions.model import RotationRequest
 from evertoken.sessions.rotation import Outcome, Reason
 from evertoken.stores.redis import calling
-from evertoken.stores.redis.with_users import RedisWithUsers
-from evertoken.tokens.refresh_token import RefreshToken, child_of
 from tests.stores.compliance.bench import (
     LAPTOP,
-    POLICY,
     add_user,
     refresh,
     sign_in,
     signed_in,
 )
-from tests.stores.proxy import Proxy
-from tests.stores.redis_bench import RedisBench
-from tests.stores.redis_server import DURABLE, RedisServer, running_redis
+from tests.stores.compliance.server_faults import SOON_SECONDS, STRICT, ServerFaults, is_well
+from tests.stores.faults import is_out
+from tests.stores.redis.bench import RedisBench
+from tests.stores.redis.server import DURABLE, RedisServer
 from tests.support.clock import MovingClock
 from tests.token_stores.redis_server import PASSWORD_ITSELF
 
-STRICT = replace(POLICY, overlap_ms=0)
-"""Every successor counts at once, so that every refresh changes its record."""
 
-SOON_SECONDS = 30.0
+class TestServerFaults(ServerFaults):
+    """Those of every server."""
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    """One server for the whole file; whoever ends it starts it again."""
-    with running_redis() as running:
-        yield running
-
-
-@pytest.fixture
-async def bench(server: RedisServer, tmp_path: Path, clock: MovingClock) -> AsyncIterator[RedisBench]:
-    """An empty Redis."""
-    made = RedisBench(tmp_path, clock, server)
-    await made.empty()
-    yield made
-    await made.stop()
-
-
-class Caller:
-    """An honest client: it presents its newest token, and the same once more as long as it is told 503."""
-
-    def __init__(self, token: RefreshToken, commits: GroupCommit, clock: MovingClock) -> None:
-        self.token = token
-        self.refreshes = 0
-        self.refusals = 0
-        self._commits = commits
-        self._clock = clock
-
-    async def refresh_until(self, done: asyncio.Event) -> None:
-        successor = child_of(self.token, now_ms=self._clock())
-        while not done.is_set():
-            try:
-                result = await self._commits.submit(RotationRequest(successor, LAPTOP))
-            except StoreUnavailable:
-                self.refusals += 1
-                await asyncio.sleep(0.02)
-                continue
-            # An answer that was lost makes a REISSUE of the next try.
-            assert result.outcome in (Outcome.ADVANCE, Outcome.REISSUE)
-            self.refreshes += 1
-            self.token = successor
-            successor = child_of(self.token, now_ms=self._clock())
-
-
-async def _all_have(callers: list[Caller], more: int) -> None:
-    least = {caller: caller.refreshes + more for caller in callers}
-    async with asyncio.timeout(SOON_SECONDS):
-        while any(caller.refreshes < least[caller] for caller in callers):
-            await asyncio.sleep(0.005)
-
-
-async def _is_out(store: RedisWithUsers, token: RefreshToken, told: str = "") -> None:
-    """Nothing can be written: neither a refresh, nor a sign-out, nor is the store ready."""
-    with pytest.raises(StoreUnavailable, match=told):
-        await refresh(store, token)
-    with pytest.raises(StoreUnavailable, match=told):
-        await store.end(token.session_id, Reason.SIGNED_OUT, LAPTOP)
-    with pytest.raises(StoreUnavailable, match=told):
-        await store.ping()
-
-
-async def _is_well(store: RedisWithUsers, token: RefreshToken) -> None:
-    """It recovers by itself, within the time that any client goes on trying, and the session is there."""
-    async with asyncio.timeout(SOON_SECONDS):
-        while True:
-            try:
-                await store.ping()
-                assert (await refresh(store, token)).outcome is Outcome.REISSUE
-            except StoreUnavailable:
-                await asyncio.sleep(0.05)
-            else:
-                return
-
-
-async def test_a_redis_that_is_killed_under_load_signs_nobody_out(bench: RedisBench, server: RedisServer) -> None:
-    """While Redis is away everybody is told 503; once it is back all go on, and what was acknowledged is there."""
-    store = bench.open(policy=STRICT)
-    user = await add_user(store)
-    commits = GroupCommit(store.rotate)
-    callers = [Caller(await sign_in(store, bench.clock, user), commits, bench.clock) for _ in range(16)]
-    done = asyncio.Event()
-    running = [asyncio.create_task(caller.refresh_until(done)) for caller in callers]
-    for _ in range(2):
-        await _all_have(callers, 5)
-        await asyncio.to_thread(server.kill)
-        await asyncio.sleep(0.1)
-        await asyncio.to_thread(server.start)
-    await _all_have(callers, 5)
-    done.set()
-    async with asyncio.timeout(SOON_SECONDS):
-        await asyncio.gather(*running)
-    assert all(caller.refusals for caller in callers)
-    rows = await bench.read_rows([caller.token.session_id for caller in callers])
-    for caller in callers:
-        assert rows[caller.token.session_id].current == caller.token.tag
+    calls = calling
 
 
 async def test_a_redis_that_reads_its_data_is_waited_for(bench: RedisBench, server: RedisServer) -> None:
@@ -155,10 +55,10 @@ async def test_a_redis_that_reads_its_data_is_waited_for(bench: RedisBench, serv
                     break
                 except redis.RedisError:
                     await asyncio.sleep(0.01)
-        await _is_out(store, token, "reading its data")
+        await is_out(store, token, "reading its data")
         admin.config_set("key-load-delay", 0)
     await asyncio.to_thread(server.wait)
-    await _is_well(store, token)
+    await is_well(store, token)
 
 
 async def _info(bench: RedisBench) -> bytes:
@@ -175,10 +75,10 @@ async def test_a_primary_that_became_a_replica_refuses_for_now(bench: RedisBench
     with server.admin() as admin:
         admin.replicaof("127.0.0.1", "1")
         try:
-            await _is_out(store, token, "read-only replica")
+            await is_out(store, token, "read-only replica")
         finally:
             admin.replicaof("NO", "ONE")
-    await _is_well(store, token)
+    await is_well(store, token)
 
 
 async def test_a_redis_that_is_full_refuses_and_throws_nobody_out(bench: RedisBench, server: RedisServer) -> None:
@@ -188,11 +88,11 @@ async def test_a_redis_that_is_full_refuses_and_throws_nobody_out(bench: RedisBe
     with server.admin() as admin:
         admin.config_set("maxmemory", 1)
         try:
-            await _is_out(store, token, "full: raise its maxmemory")
+            await is_out(store, token, "full: raise its maxmemory")
             assert await store.find(token.session_id) is not None
         finally:
             admin.config_set("maxmemory", 0)
-    await _is_well(store, token)
+    await is_well(store, token)
 
 
 async def test_a_redis_that_cannot_write_its_snapshot_refuses_for_now(bench: RedisBench, server: RedisServer) -> None:
@@ -210,12 +110,12 @@ async def test_a_redis_that_cannot_write_its_snapshot_refuses_for_now(bench: Red
             async with asyncio.timeout(SOON_SECONDS):
                 while admin.info("persistence")["rdb_last_bgsave_status"] != "err":
                     await asyncio.sleep(0.01)
-            await _is_out(store, token, "cannot write to its disk")
+            await is_out(store, token, "cannot write to its disk")
         finally:
             in_the_way.rmdir()
             admin.config_set("save", "")
             admin.save()
-    await _is_well(store, token)
+    await is_well(store, token)
 
 
 async def test_a_redis_that_does_not_answer_is_503_within_the_deadline(
@@ -235,24 +135,7 @@ async def test_a_redis_that_does_not_answer_is_503_within_the_deadline(
         finally:
             monkeypatch.undo()
             admin.client_unpause()
-    await _is_well(store, token)
-
-
-async def test_a_network_that_is_cut_off_is_503_within_the_deadline(
-    bench: RedisBench, server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A connection that swallows everything keeps nobody waiting, and is not used again once the network is back."""
-    async with Proxy(server.port) as proxy:
-        store = bench.open(url=server.url(port=proxy.port))
-        token = await signed_in(store, bench.clock)
-        monkeypatch.setattr(calling, "ANSWER_WITHIN_SECONDS", 0.3)
-        proxy.swallow()
-        async with asyncio.timeout(SOON_SECONDS):
-            await _is_out(store, token, "did not answer in time")
-        monkeypatch.undo()
-        proxy.pass_on()
-        await _is_well(store, token)
-        await store.stop()
+    await is_well(store, token)
 
 
 async def test_a_password_that_was_changed_is_503_and_not_a_sign_out(bench: RedisBench, server: RedisServer) -> None:
@@ -270,7 +153,7 @@ async def test_a_password_that_was_changed_is_503_and_not_a_sign_out(bench: Redi
             assert PASSWORD_ITSELF not in str(told.value) + repr(told.value.__cause__) + repr(store)
         finally:
             admin.config_set("requirepass", PASSWORD_ITSELF)
-    await _is_well(store, token)
+    await is_well(store, token)
 
 
 async def test_scripts_that_redis_has_forgotten_are_sent_again(bench: RedisBench) -> None:
@@ -301,19 +184,6 @@ async def test_a_sign_out_whose_caller_is_gone_is_finished(bench: RedisBench, se
     other = bench.open()
     assert (await refresh(other, token)).reason is Reason.SIGNED_OUT
     assert len((await other.revocations_after(0)).session_ids) == 1
-
-
-async def test_a_store_that_is_stopped_finishes_what_is_under_way_and_takes_nothing_new(bench: RedisBench) -> None:
-    """A graceful stop loses nothing that was acknowledged, and says 503 to whoever comes later."""
-    store = bench.open()
-    user = await add_user(store)
-    tokens = [await sign_in(store, bench.clock, user) for _ in range(20)]
-    under_way = [asyncio.create_task(store.end(token.session_id, Reason.SIGNED_OUT, LAPTOP)) for token in tokens]
-    await asyncio.sleep(0)
-    await store.stop()
-    assert all([(await task).session_ids for task in under_way])
-    with pytest.raises(StoreUnavailable, match="closed"):
-        await store.ping()
 
 
 async def test_it_is_redis_that_says_what_time_it_is(bench: RedisBench) -> None:
