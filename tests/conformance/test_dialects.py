@@ -1,4 +1,4 @@
-"""The cases of conformance/dialects: what an answer says of the access token, and JSON Pointers."""
+"""The cases of conformance/dialects: verdicts on answers, opting out, documents that are refused, JSON Pointers."""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ OAUTH2: Final = oauth2(
 
 @dataclass(frozen=True)
 class Verdict:
-    """One case of verdicts.json."""
+    """One case of verdicts.json or builtin.json."""
 
     dialect: Dialect
     status: int

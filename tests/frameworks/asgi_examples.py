@@ -5,7 +5,7 @@ import http.client
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -19,16 +19,23 @@ WITHIN_SECONDS: Final = 60.0
 @contextlib.contextmanager
 def running_whole(module: str, folder: Path) -> Iterator[str]:
     """Do what the example's first lines say, with the users ada, and grace, who is an admin; gives the URL."""
-    port, told = lasting_port(), folder / "output.txt"
-    settings = {"EVERTOKEN_PORT": str(port), "EVERTOKEN_STORE": str(folder / "app.db")}
+    settings = {"EVERTOKEN_PORT": str(lasting_port()), "EVERTOKEN_STORE": str(folder / "app.db")}
     for user in (["ada"], ["grace", "--role", "admin"]):
         added = run_evertoken("users", "add", *user, "--password-stdin", environment=settings, stdin=PASSWORD + "\n")
         assert added.returncode == 0, added.stderr
+    with running(module, EXAMPLES, settings, folder / "output.txt") as url:
+        yield url
+
+
+@contextlib.contextmanager
+def running(module: str, where: Path, settings: Mapping[str, str], told: Path) -> Iterator[str]:
+    """Run the example by uvicorn until it is ready, in that folder; what it says is in `told`. Gives the URL."""
+    port = int(settings["EVERTOKEN_PORT"])
     command = ["uvicorn", f"{module}:app", "--port", str(port), "--no-proxy-headers", "--no-access-log"]
     with told.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
-            cwd=EXAMPLES,
+            cwd=where,
             env=environment_of(settings),
             stdin=subprocess.DEVNULL,
             stdout=output,

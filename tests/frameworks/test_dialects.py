@@ -173,6 +173,15 @@ def test_two_tokens_at_once_never_reach_the_route(stand: Speaking) -> None:
     assert stand.stage.reached == before
 
 
+def test_two_tokens_at_once_are_no_reason_to_refresh(stand: Speaking) -> None:
+    """
+    They are an invalid request in every framework, also where the server joins two headers with a comma.
+    """
+    place = named(stand.name).access_token
+    header = (place.header, place.value(stand.token()))
+    refused(stand, stand.get("/guarded", header, header), code=400, error="invalid_request")
+
+
 def test_open_routes_and_the_applications_own_errors_stay_its_own(stand: Speaking) -> None:
     """
     The dialect is spoken by the guard alone: the application's answers are as they were.

@@ -5,14 +5,14 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from tests.frameworks.asgi_examples import EXAMPLES
+from tests.frameworks.asgi_examples import EXAMPLES, running
 from tests.readme.blocks import blocks_of
 from tests.stores.faults import locked_by_another_process
 from tests.support.process import ServerProcess, environment_of, lasting_port
@@ -20,17 +20,7 @@ from tests.support.server import PASSWORD
 
 PAGE = Path(__file__).parents[2] / "docs" / "one-database.md"
 CODE = {block.text.split("\n", 1)[0].removeprefix("# "): block.text for block in blocks_of(PAGE)}
-WITHIN_SECONDS = 60.0
 REMEMBERED_SECONDS = 2.0
-
-
-def _until(holds: Callable[[], bool], *, within_seconds: float = WITHIN_SECONDS) -> float:
-    """Wait until it holds; gives how long that took."""
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < within_seconds
-        time.sleep(0.02)
-    return time.monotonic() - began
 
 
 def _refresh(http: httpx2.Client, tokens: dict[str, Any]) -> httpx2.Response:
@@ -50,7 +40,10 @@ def _sign_in(http: httpx2.Client, username: str = "ada", password: str = PASSWOR
 
 def _ends(http: httpx2.Client, tokens: dict[str, Any], reason: str) -> None:
     """The session's refreshes are refused within the time that is promised, and a little for the machine."""
-    _until(lambda: _refresh(http, tokens).status_code == 401, within_seconds=REMEMBERED_SECONDS + 10)
+    give_up_at = time.monotonic() + REMEMBERED_SECONDS + 10
+    while _refresh(http, tokens).status_code != 401:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.02)
     assert _refresh(http, tokens).json()["reason"] == reason
 
 
@@ -74,32 +67,14 @@ def _python(folder: Path, *arguments: str, env: dict[str, str] | None = None) ->
 @pytest.fixture
 def orders(tmp_path: Path) -> Iterator[httpx2.Client]:
     """The example as its first lines start it, with the user ada."""
-    folder, port = EXAMPLES / "one_database", lasting_port()
-    env = {"EVERTOKEN_PORT": str(port), "DATABASE": str(tmp_path / "app.db")}
+    folder = EXAMPLES / "one_database"
+    env = {"EVERTOKEN_PORT": str(lasting_port()), "DATABASE": str(tmp_path / "app.db")}
     _python(folder, "-c", f"import people; people.add('ada', {PASSWORD!r})", env=env)
-    told = tmp_path / "output.txt"
-    command = ["-m", "uvicorn", "app:app", "--port", str(port), "--no-proxy-headers", "--no-access-log"]
-    with told.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, *command], cwd=folder, env=environment_of(env), stdout=output, stderr=output
-        )
-    try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
-            _until(lambda: _is_ready(http, process, told))
-            yield http
-    finally:
-        process.terminate()
-        process.wait(30)
-    written = told.read_text("utf-8", "replace")
-    assert "Traceback" not in written, written
-    assert PASSWORD not in written
-
-
-def _is_ready(http: httpx2.Client, process: "subprocess.Popen[bytes]", told: Path) -> bool:
-    assert process.poll() is None, told.read_text("utf-8", "replace")
-    with contextlib.suppress(httpx2.HTTPError):
-        return http.get("/readyz").status_code == 200
-    return False
+    with (
+        running("app", folder, env, tmp_path / "output.txt") as url,
+        httpx2.Client(base_url=url, timeout=20) as http,
+    ):
+        yield http
 
 
 def test_one_file_holds_the_applications_orders_and_users_and_our_sessions(

@@ -15,13 +15,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from evertoken.client.refresher.answers import Tokens, Unusable
 from evertoken.client.refresher.record import LONGEST_TOKEN, is_token
 from evertoken.errors import ConfigurationError
 from evertoken.wire.dialects.dialect import Dialect
 from evertoken.wire.dialects.pointer import find
+from evertoken.wire.origins import origin_of
 
 _MARK: Final = "cookies."
 _MOST: Final = 20
@@ -79,9 +79,8 @@ def carried(dialect: Dialect, url: str, token: str) -> dict[str, str]:
         raise ConfigurationError(
             "dialect", "the refresh token in the store is not from a cookie, as this dialect has it: sign in again"
         )
-    parts = urlsplit(url)
     return {
-        "Origin": f"{parts.scheme}://{parts.netloc}",
+        **origin_header(url),
         "Cookie": "; ".join(f"{name}={value}" for name, value in held.cookies.items()),
         dialect.csrf.header: held.csrf_token,
     }
@@ -89,8 +88,7 @@ def carried(dialect: Dialect, url: str, token: str) -> dict[str, str]:
 
 def origin_header(url: str) -> dict[str, str]:
     """The Origin of a sign-in that is to set cookies."""
-    parts = urlsplit(url)
-    return {"Origin": f"{parts.scheme}://{parts.netloc}"}
+    return {"Origin": origin_of(url) or ""}
 
 
 def kept(
@@ -128,7 +126,7 @@ def _after(before: Mapping[str, str], header: str) -> dict[str, str]:
         name, equals, value = pair.strip().partition("=")
         value = value.strip().removeprefix('"').removesuffix('"')
         if not equals or not _is_cookie(name, value):
-            continue  # as browsers do: what is no cookie is not kept
+            continue  # what RFC 6265 §4.1.1 calls no cookie is not kept
         if not value or any(_ENDED.match(each.strip().lower()) for each in attributes):
             cookies.pop(name, None)
         else:

@@ -12,7 +12,7 @@ from evertoken.client.calls import absolute
 from evertoken.client.flight import Flight
 from evertoken.client.gate import Gate
 from evertoken.client.http import HttpTransport, Transport
-from evertoken.client.origins import Home
+from evertoken.client.origins import Home, origin_of
 from evertoken.client.refresher.holding import Holding
 from evertoken.client.refresher.outcomes import Ended
 from evertoken.client.refresher.plan import SIGNED_OUT
@@ -293,7 +293,7 @@ def _own_calls(base_url: str, dialect: Dialect) -> frozenset[str]:
     urls = frozenset(absolute(base_url, call.url) for call in calls)
     if dialect.is_by_cookie:
         every = [*urls, *([absolute(base_url, dialect.logout.url)] if dialect.logout is not None else [])]
-        if len({"://".join(urlsplit(url)[:2]) for url in every}) > 1:
+        if len({origin_of(url) for url in every}) > 1:
             raise ConfigurationError("dialect", "its calls go to several origins, and a cookie belongs to one")
     for origin in sorted({"://".join(urlsplit(url)[:2]) for url in urls}):
         if origin.startswith("http:") and not _is_local(origin):

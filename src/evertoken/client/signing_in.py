@@ -124,7 +124,7 @@ def _try_to_end(around: Surroundings, record: Record, why: str) -> None:
         return
     try:
         _end_at_server(around, record.refresh_token)
-    except SignOutUnavailable as error:
+    except (SignOutUnavailable, ConfigurationError) as error:  # the latter: its token is of another dialect
         log.info("%s: the session that %s could not be ended there: %s", around.server, why, error)
 
 

@@ -43,21 +43,21 @@ def json_answer(
 ) -> Response:
     """A JSON answer that no cache keeps."""
     response = Response(encode(answer), status_code=status, media_type=media_type)
-    _add(response, (NO_STORE, *headers))
+    add_headers(response, (NO_STORE, *headers))
     return response
 
 
 def empty(status: int = 204, *, headers: Iterable[tuple[str, str]] = ()) -> Response:
     """An answer without a body."""
     response = Response(status_code=status)
-    _add(response, (NO_STORE, *headers))
+    add_headers(response, (NO_STORE, *headers))
     return response
 
 
 def problem_answer(problem: ProblemAnswer) -> Response:
     """A problem as an answer."""
     response = Response(problem.body(), status_code=problem.status, media_type=problems.MEDIA_TYPE)
-    _add(response, (NO_STORE, *problem.headers))
+    add_headers(response, (NO_STORE, *problem.headers))
     return response
 
 
@@ -74,5 +74,6 @@ def oauth_problem(problem: ProblemAnswer) -> Response:
     return oauth_error(OAuthRefused(error, problem.detail, status=problem.status, headers=problem.headers))
 
 
-def _add(response: Response, headers: Iterable[tuple[str, str]]) -> None:
+def add_headers(response: Response, headers: Iterable[tuple[str, str]]) -> None:
+    """Headers besides those that Starlette has set; a name may be there several times."""
     response.raw_headers.extend((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers)

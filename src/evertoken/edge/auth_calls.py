@@ -15,12 +15,13 @@ from evertoken.edge.credentials import Credentials, Manner
 from evertoken.edge.services import Services
 from evertoken.errors import TokenError
 from evertoken.secret import Secret
-from evertoken.sessions.model import Caller, session_id_bytes
+from evertoken.sessions.model import Caller, session_id_bytes, session_id_text
 from evertoken.sessions.service import Granted, Over, SignedInUser, Stale
 from evertoken.tokens.claims import AccessTokenClaims
 from evertoken.tokens.csrf import mint_csrf
 from evertoken.tokens.refresh_token import Delivery
 from evertoken.wire import bearer, problems
+from evertoken.wire.answers import BEARER, TokenAnswer
 from evertoken.wire.problems import ProblemAnswer
 
 
@@ -187,6 +188,21 @@ class AuthCalls:
             return self._credentials.refresh_token_in(cookie, Delivery.COOKIE).session_id == session_id
         except Refused:
             return False
+
+    def token_answer(self, granted: Granted) -> TokenAnswer:
+        """What is said of new tokens: the refresh token, or in cookie mode the CSRF token that goes with the cookie."""
+        answer = TokenAnswer(
+            access_token=granted.access_token,
+            token_type=BEARER,
+            expires_in=granted.expires_in,
+            refresh_token_expires_in=granted.refresh_expires_in,
+            session_id=session_id_text(granted.session_id),
+        )
+        if granted.delivery is Delivery.BODY:
+            answer.refresh_token = granted.refresh_token
+        else:
+            answer.csrf_token = self.csrf_token(granted.session_id)
+        return answer
 
     def csrf_token(self, session_id: bytes) -> str:
         """What a page must send along with this session's cookie."""

@@ -33,7 +33,8 @@ class Manner:
         cookie: Where refresh tokens come by cookie; None where they never do.
         csrf_header: The header that a call with the cookie must carry.
         csrf_url: Which call tells a page what to send there; None where sign-in and refresh alone do.
-        access_token: Finds the access token of a request. Raises `bearer.BearerMisused` for one sent wrongly.
+        access_token: Finds the access token of a request. Raises `bearer.BearerMisused` or `Refused`
+            for one sent wrongly.
     """
 
     cookie: RefreshCookie | None

@@ -39,13 +39,10 @@ from evertoken.guards.judging import (
     judged,
     refuse,
 )
-from evertoken.guards.speech import PLAIN, speech_of
+from evertoken.guards.speech import SPEECH_KEY, speech_in, speech_of
 from evertoken.tokens.claims import AccessTokenClaims
 
 RetrieveUser = Callable[[AccessTokenClaims, ASGIConnection[Any, Any, Any, Any]], Awaitable[Any]]
-
-SPEECH_KEY: Final = "evertoken.speech"
-"""Where `requires` finds how to refuse, in the scope; not there in evertoken's own dialect."""
 
 PUBLIC_OPT: Final = "exclude_from_auth"
 """`@get("/healthz", exclude_from_auth=True)`: Litestar's own name for a route that anybody may reach."""
@@ -159,7 +156,7 @@ def requires(
     def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         del handler
         raw: Any = connection.scope
-        claims, speech = raw.get("auth"), raw.get(SPEECH_KEY, PLAIN)
+        claims, speech = raw.get("auth"), speech_in(raw)
         try:
             demanded(
                 claims if isinstance(claims, AccessTokenClaims) else None, scopes=scopes, roles=roles, speech=speech

@@ -1,7 +1,7 @@
 """How a guard speaks: where it finds the access token of a request, and how it spells its answers."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from evertoken.dialects import Spoken, load
 from evertoken.errors import TokenError, TokenRevoked
@@ -44,10 +44,10 @@ class Speech:
         self.no_token: ProblemAnswer = problems.NO_TOKEN
         self.misused: ProblemAnswer = problems.token_misused()
         if not self.is_bearer:
-            how = "the bare token" if place.scheme is None else f"{place.scheme} TOKEN"
-            told = f"{place.header}: {'TOKEN' if place.scheme is None else how}"
+            written = place.value("TOKEN")
+            how = "the bare token" if place.scheme is None else written
             self.no_token = problems.unauthorized(
-                "token_invalid", f"Send an access token: {told}.", challenge=bearer.challenge()
+                "token_invalid", f"Send an access token: {place.header}: {written}.", challenge=bearer.challenge()
             )
             self.misused = ProblemAnswer(
                 400, "invalid_request", f"Send one access token, in one header {place.header}: {how}."
@@ -78,6 +78,8 @@ class Speech:
             if scheme.lower() != self.dialect.access_token.scheme.lower():
                 return None
             token = token.strip(" ")
+        if "," in token:  # no token holds one: it stands between two headers that a WSGI server has joined
+            raise bearer.BearerMisused(f"more than one header {self.header}")
         if b"access_token" in query and any(field.partition(b"=")[0] == b"access_token" for field in query.split(b"&")):
             raise bearer.BearerMisused("a token in the header and another in the URL")
         return token or None
@@ -101,8 +103,17 @@ class Speech:
 PLAIN: Final = Speech()
 """evertoken's own."""
 
+SPEECH_KEY: Final = "evertoken.speech"
+"""Where in an ASGI scope `requires` finds how to refuse; evertoken's own dialect need not be there."""
+
 
 def speech_of(guard: object) -> Speech:
     """How a guard speaks; `evertoken` for one that does not say."""
     speech = getattr(guard, "speech", PLAIN)
+    return speech if isinstance(speech, Speech) else PLAIN
+
+
+def speech_in(scope: Mapping[str, Any]) -> Speech:
+    """How the guard speaks that a request of this ASGI scope has passed; `evertoken` where none has said."""
+    speech = scope.get(SPEECH_KEY)
     return speech if isinstance(speech, Speech) else PLAIN

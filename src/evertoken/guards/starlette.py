@@ -31,15 +31,13 @@ from starlette.websockets import WebSocket
 from evertoken.clock import Clock, system_clock
 from evertoken.guards.access_check import ChecksAccess
 from evertoken.guards.judging import Refusal, checked, close_code, demanded, judged, refuse
-from evertoken.guards.speech import PLAIN, Speech, speech_of
+from evertoken.guards.speech import PLAIN, SPEECH_KEY, Speech, speech_in, speech_of
 from evertoken.tokens.claims import AccessTokenClaims
 from evertoken.wire import problems
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 AUTHENTICATED: Final = "authenticated"
-SPEECH_KEY: Final = "evertoken.speech"
-"""Where `requires` finds how to refuse, in the scope; not there in evertoken's own dialect."""
 ROLE: Final = "role:"
 """What a role is called among `request.auth.scopes`: `@requires("role:admin")` of Starlette's own."""
 
@@ -167,7 +165,7 @@ def on_error(conn: HTTPConnection, error: AuthenticationError) -> Response:
     if isinstance(error, _Refused):
         return problem_response(error.refusal.problem, error.refusal.speech)
     of_another_backend = problems.unauthorized("token_invalid", "Sign in again.")
-    return problem_response(of_another_backend, _speech_in(conn.scope))
+    return problem_response(of_another_backend, speech_in(conn.scope))
 
 
 def requires(*scopes: str, roles: Sequence[str] = ()) -> Callable[[_Endpoint], _Endpoint]:
@@ -198,7 +196,7 @@ def requires(*scopes: str, roles: Sequence[str] = ()) -> Callable[[_Endpoint], _
             user = connection.scope.get("user")
             try:
                 if demands_rights or not isinstance(user, TokenUser):
-                    claims, speech = user.claims if isinstance(user, TokenUser) else None, _speech_in(connection.scope)
+                    claims, speech = user.claims if isinstance(user, TokenUser) else None, speech_in(connection.scope)
                     demanded(claims, scopes=scopes, roles=roles, speech=speech)
             except Refusal as refusal:
                 if not isinstance(connection, WebSocket):
@@ -228,12 +226,6 @@ def _marking(app: ASGIApp, speech: Speech) -> ASGIApp:
         await app(scope, receive, send)
 
     return marked
-
-
-def _speech_in(scope: Scope) -> Speech:
-    """How the guard speaks that this request has passed."""
-    speech = scope.get(SPEECH_KEY)
-    return speech if isinstance(speech, Speech) else PLAIN
 
 
 class TokenCredentials(AuthCredentials):

@@ -156,6 +156,24 @@ def test_a_call_carries_the_cookies_the_csrf_token_and_its_origin() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://API.example:443/v1/r", "https://api.example"),
+        ("http://api.example:80/r", "http://api.example"),
+        ("http://[::1]:8000/r", "http://[::1]:8000"),
+    ],
+)
+def test_an_origin_is_spelled_as_browsers_spell_it(url: str, origin: str) -> None:
+    """
+    However the URL was written, a server that compares origins by the letter finds its own.
+    """
+    packed = pack(Held({"a": "b"}, "C1"))
+    assert packed is not None
+    assert cookies.carried(DIALECT, url, packed)["Origin"] == origin
+    assert cookies.origin_header(url) == {"Origin": origin}
+
+
 def test_a_secret_is_in_no_repr() -> None:
     """
     What is held shows neither a cookie nor the CSRF token.

@@ -16,7 +16,7 @@ from evertoken.dialects import DialectError, load, named, write
 from evertoken.errors import ConfigurationError, SignedOut, SignInRefused
 from evertoken.wire.dialects.known import text_of
 from tests.dialects.client.conftest import ACCESS_SECONDS
-from tests.support.server import LiveServer
+from tests.support.server import PASSWORD, LiveServer
 
 MakesSession = Callable[..., Session]
 URLs = Mapping[str, str]
@@ -196,6 +196,31 @@ def test_a_dialect_that_cannot_be_used_is_refused_when_the_session_is_made(tmp_p
                 "tokens": {"refresh_token": None},
             },
         )
+
+
+def test_a_sign_in_where_the_store_holds_what_no_cookie_dialect_can_send_signs_in(session_of: MakesSession) -> None:
+    """
+    After a change to a cookie dialect the old refresh token asks for a sign-in, and the sign-in puts an end to that.
+    """
+    store = MemoryStore()
+    before = session_of("cookie-envelope", signed_in=False, store=store, dialect="evertoken")
+    before.adopt(access_token="A", refresh_token="R")
+    session = session_of("cookie-envelope", signed_in=False, store=store)
+    with pytest.raises(ConfigurationError, match="sign in again"):
+        session.refresh()
+    session.login("ada", PASSWORD)
+    session.refresh()
+    session.logout()
+    assert not session.is_signed_in()
+
+
+def test_calls_to_one_origin_in_two_spellings_are_calls_to_one_origin() -> None:
+    """
+    A default port or a capital in one of the URLs makes no second origin.
+    """
+    dialect = write(named("cookie-envelope"))
+    dialect["refresh"]["url"] = "https://api.example/r"
+    Session("https://API.example:443", dialect=dialect)
 
 
 def test_tokens_that_are_no_cookie_cannot_be_adopted_where_the_dialect_has_one(session_of: MakesSession) -> None:

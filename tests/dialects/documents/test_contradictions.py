@@ -24,9 +24,9 @@ def cookie(**changes: Any) -> dict[str, Any]:
     return {**copy.deepcopy(COOKIE), **changes}
 
 
-def query(kind: str = "query") -> dict[str, Any]:
-    """A refresh with its token there."""
-    return {"url": "/refresh", "token": {"kind": kind, "name": "t"}}
+def query() -> dict[str, Any]:
+    """A refresh with its token in the URL."""
+    return {"url": "/refresh", "token": {"kind": "query", "name": "t"}}
 
 
 CONTRADICTIONS: list[tuple[str, dict[str, Any]]] = [
@@ -68,7 +68,7 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any]]] = [
     ("/refresh/token/name", {"refresh": {**query(), "url": "/r?t=1"}}),
     (
         "/refresh/headers/X-T",
-        {"refresh": {**query("header"), "token": {"kind": "header", "name": "x-t"}, "headers": {"X-T": "1"}}},
+        {"refresh": {"url": "/refresh", "token": {"kind": "header", "name": "x-t"}, "headers": {"X-T": "1"}}},
     ),
     ("/refresh/headers/A", {"refresh": {"url": "/r", "headers": {"a": "1", "A": "2"}}}),
     ("/refresh/headers/Host", {"refresh": {"url": "/r", "headers": {"Host": "elsewhere"}}}),
@@ -129,7 +129,7 @@ def test_a_document_that_contradicts_itself_is_refused_with_the_place(place: str
         ("/tokens/acces~1token", {"tokens": {"acces/token": "/a"}}),
         ("/login/url", {"login": {}}),
         ("/expired/1/status", {"expired": [{"status": 401}, {"body": {}}]}),
-        ("/expired/0/body/~1a~0b/0", {"expired": [{"status": 401, "body": {"/a~b": [1]}}]}),
+        ("/expired/0/body/~1a~0b", {"expired": [{"status": 401, "body": {"/a~b": [1]}}]}),  # its ~ escapes nothing
         ("/refresh/headers/a b", {"refresh": {"url": "/r", "headers": {"a b": "c"}}}),
         ("/refresh/headers/a", {"refresh": {"url": "/r", "headers": {"a": "b\r\nc: d"}}}),
         ("/refresh/url", {"refresh": {"url": "//elsewhere.example/r"}}),
@@ -144,8 +144,6 @@ def test_a_member_that_is_not_what_it_must_be_is_refused_with_the_place(place: s
     """
     A slip of the pen in a document is named by its JSON Pointer.
     """
-    if place == "/expired/0/body/~1a~0b/0":
-        place = "/expired/0/body/~1a~0b"  # the pointer itself is none: its ~ escapes nothing
     with pytest.raises(DialectError) as refused:
         read(json.dumps(document))
     assert not isinstance(refused.value, Contradiction)

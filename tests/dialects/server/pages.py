@@ -63,9 +63,6 @@ class Page:
 
     def is_over(self, reason: str) -> Expected:
         """How the end of the session looks."""
-        return self._said(self.over, "session_over") if not reason else self._with_reason(reason)
-
-    def _with_reason(self, reason: str) -> Expected:
         status, members = self._said(self.over, "session_over")
         return status, {**members, "reason": reason}
 

@@ -147,15 +147,14 @@ def test_a_scheme_is_taken_in_any_case(live: LiveServer, http: httpx2.Client, sc
 
 
 def test_a_token_elsewhere_than_the_dialect_says_is_not_looked_at(visitor: Visitor) -> None:
-    """A refresh token in the URL of a dialect that has it elsewhere, or the other way round, counts as none."""
+    """A refresh token in the URL of a dialect that has it elsewhere, the other way round, or by another name: none."""
     tokens = visitor.sign_in()
     for place, name in (("query", "refresh_token"), ("body", "refresh_token"), ("query", "nothing")):
         call = visitor.page.refresh
-        if place == call.place or (place == "body" and (call.method == "GET" or call.place == "body")):
+        if (place, name) == (call.place, call.name) or (place == "body" and call.method == "GET"):
             continue
         answer = visitor.send(Call(call.method, call.path, place, name), tokens)
-        assert answer.status_code == visitor.page.no_token()[0], answer.text
-        assert "access" not in answer.text.lower()
+        looks(answer, visitor.page.no_token())
 
 
 def test_wrong_methods_are_refused_in_the_dialects_words(visitor: Visitor) -> None:

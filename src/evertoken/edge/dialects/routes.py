@@ -17,7 +17,6 @@ from evertoken.sessions.model import session_id_text
 from evertoken.sessions.service import Granted
 from evertoken.tokens import refresh_token
 from evertoken.tokens.refresh_token import Delivery
-from evertoken.wire.answers import BEARER, TokenAnswer
 from evertoken.wire.dialects import answering
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -107,26 +106,16 @@ class DialectRoutes:
 
     def _answer(self, granted: Granted, *, presented: str | None) -> Response:
         """A token that came by cookie leaves by cookie only; where it stays, the cookie stays too."""
-        answer = TokenAnswer(
-            access_token=granted.access_token,
-            token_type=BEARER,
-            expires_in=granted.expires_in,
-            refresh_token_expires_in=granted.refresh_expires_in,
-            session_id=session_id_text(granted.session_id),
-        )
+        answer = self._calls.token_answer(granted)
         headers: list[tuple[str, str]] = []
-        if self._cookie is None:
-            answer.refresh_token = granted.refresh_token
-        else:
-            answer.csrf_token = self._calls.csrf_token(granted.session_id)
-            if granted.refresh_token is not None:
-                lifetime_seconds = granted.refresh_expires_in
-                cookie = self._cookie.set_header(granted.refresh_token, max_age_seconds=lifetime_seconds)
-                headers = [("Set-Cookie", cookie), *self._csrf_header(answer.csrf_token, lifetime_seconds)]
+        if self._cookie is not None and granted.refresh_token is not None:
+            lifetime_seconds = granted.refresh_expires_in
+            cookie = self._cookie.set_header(granted.refresh_token, max_age_seconds=lifetime_seconds)
+            headers = [("Set-Cookie", cookie), *self._csrf_header(answer.csrf_token, lifetime_seconds)]
         return as_response(answering.good(self._dialect, answer, presented=presented), headers=headers)
 
-    def _csrf_header(self, token: str, lifetime_seconds: int) -> Iterable[tuple[str, str]]:
-        if self._csrf_cookie is None:
+    def _csrf_header(self, token: str | None, lifetime_seconds: int) -> Iterable[tuple[str, str]]:
+        if self._csrf_cookie is None or token is None:
             return ()
         return (("Set-Cookie", self._csrf_cookie.set_header(token, max_age_seconds=lifetime_seconds)),)
 

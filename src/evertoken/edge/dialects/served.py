@@ -9,6 +9,7 @@ from evertoken.edge.settings import Settings
 from evertoken.edge.settings.parsing import split_dialect
 from evertoken.errors import ConfigurationError
 from evertoken.wire.cookies import ReadableCookie, RefreshCookie
+from evertoken.wire.dialects.contradictions import calls_with_token_in_url
 from evertoken.wire.dialects.dialect import AuthCall, Dialect
 from evertoken.wire.dialects.document import DialectError, refuse_unservable
 
@@ -46,7 +47,7 @@ class ServedDialect:
     def csrf_path(self) -> str | None:
         """Where a page asks for its CSRF token, if it can."""
         csrf = self.dialect.csrf
-        return None if csrf is None or csrf.url is None or not self.dialect.is_by_cookie else self.prefix + csrf.url
+        return None if csrf is None or csrf.url is None else self.prefix + csrf.url
 
     def refresh_cookie(self, own: RefreshCookie) -> RefreshCookie | None:
         """Its refresh cookie, where it has one: named after it and its place, which no other dialect shares."""
@@ -58,13 +59,9 @@ class ServedDialect:
     def csrf_cookie(self, own: RefreshCookie) -> ReadableCookie | None:
         """The cookie in which its pages find their CSRF token, where it has one."""
         csrf = self.dialect.csrf
-        if csrf is None or csrf.cookie is None or not self.dialect.is_by_cookie:
+        if csrf is None or csrf.cookie is None:
             return None
         return ReadableCookie(csrf.cookie, own.trustworthy, own.same_site)
-
-    def calls_with_token_in_url(self) -> list[str]:
-        """The members of the document that put the refresh token into the URL."""
-        return [name for name, call in self.calls.items() if name != "login" and call.token.kind == "query"]
 
 
 def load(settings: Settings, own_cookie: RefreshCookie) -> tuple[ServedDialect, ...]:
@@ -86,14 +83,14 @@ def load(settings: Settings, own_cookie: RefreshCookie) -> tuple[ServedDialect, 
 def warn(served: Sequence[ServedDialect], settings: Settings) -> None:
     """Say at start what is riskier in a dialect than in our own."""
     for one in served:
-        for name in one.calls_with_token_in_url():
+        for at, call in calls_with_token_in_url(one.dialect):
             _log.warning(
                 "dialect %s: %s %s carries the refresh token in the URL, which browsers, proxies and other servers"
-                " write down (this one does not); move its clients to a dialect without /%s/token/kind query",
+                " write down (this one does not); move its clients to a dialect without %s/token/kind query",
                 one.source,
-                one.calls[name].method,
-                one.prefix + one.calls[name].url,
-                name,
+                call.method,
+                one.prefix + call.url,
+                at,
             )
         never_new = one.dialect.refresh_token_in_answer == "never"  # noqa: S105 - a manner, no secret
         if never_new and settings.max_age is None and settings.refresh_extends_idle:
@@ -114,15 +111,14 @@ def _read(source: str, settings: Settings) -> ServedDialect:
         refuse_unservable(dialect)
     except DialectError as error:
         raise ConfigurationError("dialects", f"{source}: {error}") from error
-    one = ServedDialect(dialect, prefix, source)
-    in_url = one.calls_with_token_in_url()
+    in_url = calls_with_token_in_url(dialect)
     if in_url and not settings.allow_token_in_url:
         raise ConfigurationError(
             "allow_token_in_url",
-            f"must be on for {source}: /{in_url[0]}/token/kind of this dialect is query, so refresh tokens stand in"
+            f"must be on for {source}: {in_url[0][0]}/token/kind of this dialect is query, so refresh tokens stand in"
             " URLs, and so in logs and histories. Give --allow-token-in-url, or serve another dialect",
         )
-    return one
+    return ServedDialect(dialect, prefix, source)
 
 
 def _refuse_shared_cookies(served: Sequence[ServedDialect], own: RefreshCookie) -> None:

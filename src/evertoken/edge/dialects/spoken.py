@@ -7,6 +7,7 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from evertoken.edge.answers import add_headers
 from evertoken.edge.dialects.served import ServedDialect
 from evertoken.errors import ConfigurationError
 from evertoken.wire.dialects import answering
@@ -43,9 +44,7 @@ SpokenPaths = Mapping[str, Spoken]
 def as_response(said: Rendered, *, headers: Iterable[tuple[str, str]] = ()) -> Response:
     """An answer of a dialect as Starlette sends it."""
     response = Response(said.body, status_code=said.status)
-    response.raw_headers.extend(
-        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (*said.headers, *headers)
-    )
+    add_headers(response, (*said.headers, *headers))
     return response
 
 
@@ -68,7 +67,7 @@ def spoken_paths(served: Sequence[ServedDialect], own_routes: Sequence[Route]) -
             taken = _own_route(path, own_routes)
             if taken is not None:
                 raise _both(f"{one.source} ({place})", f"evertoken's own {taken}", path)
-            found.setdefault(path, Spoken(one.dialect, headers=_headers_of(one.dialect)))
+            found.setdefault(path, Spoken(one.dialect, headers=_headers_of(one)))
         for call in one.calls.values():
             found[one.prefix + call.url].methods.add(call.method)
         if one.csrf_path is not None:
@@ -91,14 +90,14 @@ def _own_route(path: str, routes: Sequence[Route]) -> str | None:
     return None
 
 
-def _headers_of(dialect: Dialect) -> frozenset[str]:
+def _headers_of(one: ServedDialect) -> frozenset[str]:
     """Every header that a client of this dialect sends of its own accord to one of its calls."""
+    dialect = one.dialect
     names = {dialect.access_token.header}
-    for call in (dialect.login, dialect.refresh, dialect.logout):
-        if call is not None:
-            names |= set(call.headers)
-            if call.token.kind == "header":
-                names.add(call.token.name)
+    for call in one.calls.values():
+        names |= set(call.headers)
+        if call.token.kind == "header":
+            names.add(call.token.name)
     if dialect.csrf is not None:
         names.add(dialect.csrf.header)
     if dialect.opt_out is not None:

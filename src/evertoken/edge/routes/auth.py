@@ -16,7 +16,7 @@ from evertoken.secret import Secret
 from evertoken.sessions.model import session_id_text
 from evertoken.sessions.service import Granted
 from evertoken.tokens.refresh_token import Delivery
-from evertoken.wire.answers import BEARER, CsrfAnswer, TokenAnswer
+from evertoken.wire.answers import CsrfAnswer
 
 MAX_USERNAME_CHARACTERS = 512
 """What sign-in looks at all; new names are shorter."""
@@ -98,18 +98,8 @@ class AuthRoutes:
 
     def _answer(self, granted: Granted) -> Response:
         """A token that came by cookie leaves by cookie only; where it stays, the cookie stays too."""
-        answer = TokenAnswer(
-            access_token=granted.access_token,
-            token_type=BEARER,
-            expires_in=granted.expires_in,
-            refresh_token_expires_in=granted.refresh_expires_in,
-            session_id=session_id_text(granted.session_id),
-        )
-        if granted.delivery is Delivery.BODY:
-            answer.refresh_token = granted.refresh_token
-            return json_answer(answer)
-        answer.csrf_token = self._calls.csrf_token(granted.session_id)
-        if granted.refresh_token is None:
+        answer = self._calls.token_answer(granted)
+        if granted.delivery is Delivery.BODY or granted.refresh_token is None:
             return json_answer(answer)
         cookie = self._services.cookie.set_header(granted.refresh_token, max_age_seconds=granted.refresh_expires_in)
         return json_answer(answer, headers=[("Set-Cookie", cookie)])

@@ -20,9 +20,9 @@ LONGEST_GONE_SECONDS: Final = 2.0
 LEAST_PART_OF_GONE: Final = 0.25
 """
 The longest wait before the next poll where nobody listened, the first time and from then on, and the part of it that
-is not left to chance. Shorter than after other failures, for who is not there is not burdened by a poll; yet so spread
-that an issuer that comes back is not asked by 10,000 guards at once. One that answers errors, or is too busy to answer
-in time, must not be asked more often for it.
+is not left to chance. In a long outage shorter than after other failures, for who is not there is not burdened by a
+poll; yet so spread that an issuer that comes back is not asked by 10,000 guards at once. One that answers errors, or is
+too busy to answer in time, must not be asked more often for it.
 """
 
 REFUSED_BACK_OFF_SECONDS: Final = 60.0

@@ -112,7 +112,7 @@ def _rule(dialect: Dialect, code: str, place: Place) -> Match | None:
         return None
     if place == "refresh":
         if code == "stale":
-            return dialect.stale[0] if dialect.stale else None
+            return _first(dialect.stale)
         is_over = code == "session_over" or code in _ABOUT_A_TOKEN
         return _first(dialect.refresh_over or dialect.over) if is_over else None
     if code == "session_over":

@@ -41,9 +41,9 @@ def calls(dialect: Dialect) -> list[tuple[str, AuthCall]]:
     return [(name, call) for name, call in named if call is not None]
 
 
-def tokens_in_urls(dialect: Dialect) -> list[str]:
-    """The places of the calls that carry the refresh token in the URL."""
-    return [f"{name}/token/kind" for name, call in calls(dialect) if name != "/login" and call.token.kind == "query"]
+def calls_with_token_in_url(dialect: Dialect) -> list[tuple[str, AuthCall]]:
+    """The calls that carry the refresh token in the URL, by their places."""
+    return [(name, call) for name, call in calls(dialect) if name != "/login" and call.token.kind == "query"]
 
 
 def _look_at_call(name: str, call: AuthCall, dialect: Dialect) -> None:
@@ -113,8 +113,7 @@ def _is_header(name: str) -> bool:
 
 def _look_at_paths(dialect: Dialect) -> None:
     seen: dict[tuple[str, str], str] = {}
-    with_csrf = list(calls(dialect))
-    found = [(f"{name}/url", call.method, call.url) for name, call in with_csrf]
+    found = [(f"{name}/url", call.method, call.url) for name, call in calls(dialect)]
     if dialect.csrf is not None and dialect.csrf.url is not None:
         _look_at_url("/csrf/url", dialect.csrf.url)
         found.append(("/csrf/url", "GET", dialect.csrf.url))

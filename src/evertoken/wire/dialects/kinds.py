@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Final, Protocol
 
 from evertoken.errors import ConfigurationError
@@ -244,7 +244,7 @@ class Part:
 
     made: Callable[..., Any]
     members: Mapping[str, tuple[Kind, str]]
-    ignored: Mapping[str, tuple[Kind, str]]
+    ignored: Mapping[str, tuple[Kind, str]] = field(default_factory=dict)
 
     def read(self, value: Any, place: str) -> Any:
         """See `Kind`."""
@@ -281,8 +281,5 @@ class Part:
 
     def demanded(self) -> list[str]:
         """The members without a default."""
-        return [each.name for each in self.fields() if each.default is MISSING and each.default_factory is MISSING]
-
-    def fields(self) -> tuple[Field[Any], ...]:
-        """Of the dataclass."""
-        return fields(self.made)  # type: ignore[arg-type]
+        of_made = fields(self.made)  # type: ignore[arg-type]
+        return [each.name for each in of_made if each.default is MISSING and each.default_factory is MISSING]

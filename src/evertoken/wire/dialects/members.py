@@ -1,6 +1,5 @@
 """The members of a dialect document, one by one: what each may be, and what it is for. Pure."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from evertoken.wire.dialects.dialect import (
@@ -51,19 +50,12 @@ URL: Final = Text(
 METHOD: Final = Word(("GET", "POST", "PUT", "PATCH", "DELETE"))
 STATUS: Final = Integer(200, 599)
 
-Table = Mapping[str, tuple[Kind, str]]
-_NONE: Final[Table] = {}
-
-
-def _part(made: Any, members: Table, ignored: Table = _NONE) -> Part:
-    return Part(made, members, ignored)
-
 
 def _pointer(about: str) -> tuple[Kind, str]:
     return OrNull(POINTER), about
 
 
-MATCH: Final = _part(
+MATCH: Final = Part(
     Match,
     {
         "status": (STATUS, "The HTTP status."),
@@ -76,7 +68,7 @@ MATCH: Final = _part(
         ),
     },
 )
-TOKEN_PLACE: Final = _part(
+TOKEN_PLACE: Final = Part(
     TokenPlace,
     {
         "kind": (
@@ -93,7 +85,7 @@ TOKEN_PLACE: Final = _part(
         "scheme": (OrNull(SCHEME), "For a header, the word before the token; a server takes it in any case."),
     },
 )
-CALL: Final = _part(
+CALL: Final = Part(
     AuthCall,
     {
         "url": (URL, "A path, appended to the base URL, or an absolute URL. A server takes paths only."),
@@ -112,13 +104,13 @@ CALL: Final = _part(
         ),
     },
 )
-DIALECT: Final = _part(
+DIALECT: Final = Part(
     Dialect,
     {
         "name": (NAME, "What the dialect is called."),
         "about": (SENTENCE, "One sentence for people."),
         "access_token": (
-            _part(
+            Part(
                 AccessTokenPlace,
                 {
                     "header": (HEADER, "The header's name."),
@@ -132,7 +124,7 @@ DIALECT: Final = _part(
         "logout": (OrNull(CALL), "The sign-out; null where the API has none."),
         "csrf": (
             OrNull(
-                _part(
+                Part(
                     CsrfPlace,
                     {
                         "header": (HEADER, "Every call with the refresh cookie carries the CSRF token here."),
@@ -150,7 +142,7 @@ DIALECT: Final = _part(
             "What a page proves with that a call with the refresh cookie is its own; demanded for a cookie.",
         ),
         "tokens": (
-            _part(
+            Part(
                 TokenPointers,
                 {
                     "access_token": (POINTER, "The access token."),
@@ -197,14 +189,14 @@ DIALECT: Final = _part(
         ),
         "opt_out": (
             OrNull(
-                _part(
+                Part(
                     OptOut, {"header": (HEADER, "The header's name."), "value": (VALUE, "The value that it must have.")}
                 )
             ),
             "A request that carries this header goes out as it is: no access token, no renewal.",
         ),
         "success": (
-            _part(
+            Part(
                 Success,
                 {"body": (Members(ANY_TEXT, Anything()), "Members of the body that are always the same.")},
             ),
@@ -212,7 +204,7 @@ DIALECT: Final = _part(
         ),
         "failure": (
             OrNull(
-                _part(
+                Part(
                     Failure,
                     {
                         "status": (

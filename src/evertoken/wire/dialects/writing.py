@@ -96,8 +96,8 @@ def failure_document(
         for place, value in (*said, (dialect.reason, reason)):
             if place is not None and value is not None:
                 document = put(document, place, value)
-        is_fixed = manner.status is not None and 400 <= status < 500 and status != TOO_MANY  # noqa: PLR2004
-        sent = manner.status if is_fixed and manner.status is not None else status
+        if manner.status is not None and 400 <= status < 500 and status != TOO_MANY:  # noqa: PLR2004
+            sent = manner.status
     if rule is not None:
         sent = rule.status
         for place, values in rule.body.items():
