@@ -71,8 +71,12 @@ export function lazily(load) {
     } catch {
       // As before: its own cause is told.
     }
+    throw cause;
+  };
+  const refused = (/** @type {any} */ cause) => {
     loading = undefined;
     throw new SessionError("refresh_unavailable", `a part of the client does not load: ${cause.message}`, { cause });
   };
-  return () => (loading ??= inTime(load(), ASLEEP_SECONDS).catch(again));
+  // The second try has no time of its own: a server may leave that without an answer, too.
+  return () => (loading ??= inTime(load().catch(again), ASLEEP_SECONDS).catch(refused));
 }

@@ -62,7 +62,7 @@ export function refusal(speech, status, document) {
 }
 
 /** Why the session is over, as the answer says. @param {Speech} speech @param {unknown} document */
-export const reasonIn = (speech, document) => printable(speech.find(document, "reason"), 64) ?? "unknown";
+const reasonIn = (speech, document) => printable(speech.find(document, "reason"), 64) ?? "unknown";
 
 /** The seconds of a Retry-After header; null without one, or for a date. @param {?string | undefined} text */
 export const retryAfter = (text) => (/^\d{1,9}$/.test((text ?? "").trim()) ? Number(text) : null);

@@ -2,6 +2,7 @@
 /** What no dialect can mean though each member is well formed, and what is not safe. Pure. */
 
 import { HEADER, refusal, within } from "./members.js";
+import { unescaped } from "./origins.js";
 import { steps } from "./pointer.js";
 
 /** @typedef {import("./dialect.js").Dialect} Dialect */
@@ -65,12 +66,7 @@ function lookAtCall(name, call, dialect) {
 
 /** @param {string} at @param {string} url */
 function lookAtUrl(at, url) {
-  let path = url.replace(/^https?:\/\/[^/]*/, "").split("?")[0];
-  try {
-    path = decodeURIComponent(path);
-  } catch {
-    // Escapes that are none are sent as they are.
-  }
+  const path = unescaped(url.replace(/^https?:\/\/[^/]*/, "").split("?")[0]);
   if (path.startsWith("//") || path.split("/").some((step) => step === "." || step === "..") || /[\\\p{C}]/u.test(path)) {
     throw refusal(at, "leads elsewhere than it says: no //, no dot segments, no backslash");
   }

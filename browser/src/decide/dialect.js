@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * A dialect: one API's way of speaking, as data. Pure. Loaded only by pages that name one. The members are those of
- * conformance/README.md, in snake_case.
+ * A dialect: one API's way of speaking, as data. Loaded only by pages that name one; pure, but for the cookie that tells a
+ * CSRF token, and for loading the built-in ones. The members are those of docs/dialects/document.md, in snake_case.
  *
  * @typedef {{status: number, body: Record<string, (string | number | boolean)[]>}} Match
  * @typedef {{kind: "body" | "header" | "query" | "cookie", name: string, scheme: ?string}} TokenPlace
@@ -26,6 +26,7 @@
 import { lazily } from "../waits.js";
 import { refuseContradictions } from "./contradictions.js";
 import { refuseMembers } from "./members.js";
+import { unescaped } from "./origins.js";
 import { find } from "./pointer.js";
 import { refuseAnswers } from "./samples.js";
 
@@ -148,7 +149,6 @@ export function speechOf(dialect) {
     },
     optsOut: (headers) => opt_out !== null && headers.get(opt_out.header) === opt_out.value,
     weakness: /^authorization$/i.test(header) ? undefined : "a token header of its own",
-    csrfCookie,
   };
 }
 
@@ -200,9 +200,5 @@ const asText = (value) => (typeof value === "number" ? String(value) : value);
 function cookie(name) {
   const found = (globalThis.document?.cookie ?? "").split("; ").find((each) => each.startsWith(`${name}=`));
   const value = found?.slice(name.length + 1);
-  try {
-    return value ? decodeURIComponent(value) : null;
-  } catch {
-    return value ?? null;
-  }
+  return value ? unescaped(value) : null;
 }

@@ -9,18 +9,18 @@
 function parts(url) {
   try {
     const { protocol, origin, pathname } = new URL(url);
-    return /^https?:$/.test(protocol) ? [origin, origin + plain(pathname)] : [];
+    return /^https?:$/.test(protocol) ? [origin, origin + unescaped(pathname)] : [];
   } catch {
     return [];
   }
 }
 
-/** @param {string} path */
-function plain(path) {
+/** The text with its escapes undone; itself, where they are none. @param {string} text */
+export function unescaped(text) {
   try {
-    return decodeURIComponent(path);
+    return decodeURIComponent(text);
   } catch {
-    return path;
+    return text;
   }
 }
 
@@ -40,15 +40,16 @@ export class Home {
   /**
    * @param {string} baseURL its origin is home
    * @param {string[]} more URLs whose origins are home too
-   * @param {string[]} ownCalls as `leaveOut`
    * @throws {TypeError} one of them is no http or https URL
    */
-  constructor(baseURL, more = [], ownCalls = []) {
+  constructor(baseURL, more = []) {
     this.#origins = [baseURL, ...more].map((url) => demanded(url)[0]);
-    this.leaveOut(ownCalls);
   }
 
-  /** @param {string[]} ownCalls absolute URLs of sign-in and refresh: no token is sent there, and a 401 renews nothing */
+  /**
+   * @param {string[]} ownCalls absolute URLs of sign-in and refresh: no token is sent there, and a 401 renews nothing
+   * @throws {TypeError} one of them is no http or https URL
+   */
   leaveOut(ownCalls) {
     this.#ownCalls = ownCalls.map((url) => demanded(url)[1]);
   }

@@ -24,7 +24,6 @@
  *   refresh's; accepted if that is worth looking for tokens in it
  * @property {(headers: Headers) => boolean} [optsOut] whether a request goes out as it is
  * @property {string} [weakness] what is weaker than with evertoken's own
- * @property {() => ?string} [csrfCookie] the CSRF token, where a cookie tells it to scripts
  */
 
 /** Evertoken's own. @param {boolean} isCookie @returns {Speech} */

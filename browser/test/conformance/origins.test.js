@@ -26,7 +26,9 @@ const urls = cases(
     for (const [name, value] of Object.entries(file.take("homes", "object"))) {
       const home = whole(value, name, (members) => {
         const baseURL = members.take("base_url", "string");
-        return new Home(baseURL, members.take("origins", "list", []), members.take("own_calls", "list", []));
+        const made = new Home(baseURL, members.take("origins", "list", []));
+        made.leaveOut(members.take("own_calls", "list", []));
+        return made;
       });
       homes.set(name, home);
     }
@@ -45,6 +47,6 @@ for (const url of notHomes) {
   test(`${url || "nothing"} is no base URL`, () => {
     assert.throws(() => new Home(url), TypeError);
     assert.throws(() => new Home("https://api.example.com", [url]), TypeError);
-    assert.throws(() => new Home("https://api.example.com", [], [url]), TypeError);
+    assert.throws(() => new Home("https://api.example.com").leaveOut([url]), TypeError);
   });
 }

@@ -2,6 +2,7 @@
 /** The built-in dialects, spoken with an API that is written from their documents: by fetch and by axios. */
 
 import assert from "node:assert/strict";
+import { Readable } from "node:stream";
 import { test } from "node:test";
 
 import axios from "axios";
@@ -33,7 +34,7 @@ async function begun(t, name) {
       JSON.parse(await (await byFetch.get(path, { headers })).data.text()),
   };
   const signIn = () => session.login({ username: "ada", password: "right" });
-  return { api, session, ends, asks, signIn };
+  return { api, session, instance, ends, asks, signIn };
 }
 
 for (const name of NAMES) {
@@ -52,15 +53,13 @@ for (const name of NAMES) {
   test(`${name}: a refused refresh signs everybody out once, and signing in again works`, async (t) => {
     const { api, ends, asks, signIn } = await begun(t, name);
     await signIn();
-    const heard = [];
-    for (const ask of Object.values(asks)) {
+    for (const [index, ask] of Object.values(asks).entries()) {
       api.isExpired = true;
       api.fault = "over";
       const settled = await Promise.allSettled([ask(), ask(), ask()]);
       assert.deepEqual(settled.map((each) => /** @type {any} */ (each).reason?.code), Array(3).fill("signed_out"));
-      heard.push(1);
       await new Promise((resolve) => setTimeout(resolve));
-      assert.equal(ends.length, heard.length);
+      assert.equal(ends.length, index + 1);
       await signIn();
       assert.equal((await ask()).who, "ada");
     }
@@ -121,3 +120,34 @@ test("axios' own way to write the opt-out, a false that is no text, counts too",
   assert.equal((await asks.axios("/x", /** @type {any} */ ({ isToken: false }))).code, 401);
   assert.equal(api.seen.at(-1)?.token, undefined);
 });
+
+/** Node keeps no cookies: what a browser would send along goes along. @param {import("node:test").TestContext} t */
+function keepCookie(t) {
+  const send = fetch;
+  t.mock.method(globalThis, "fetch", (/** @type {RequestInfo} */ input, /** @type {RequestInit} */ init) => {
+    const request = new Request(input, init);
+    request.headers.set("Cookie", "session=s-1");
+    return send(request);
+  });
+}
+
+for (const name of Object.keys(DIALECTS)) {
+  test(`${name}: a body that is a stream is sent once: the token is renewed, and the caller told to send it again`, async (t) => {
+    if (DIALECTS[name].csrf) keepCookie(t);
+    const { api, session, instance, signIn } = await begun(t, name);
+    await signIn();
+    const posts = {
+      fetch: () => session.fetch("/x", /** @type {RequestInit} */ ({ method: "POST", body: new Blob(["[1]"]).stream(), duplex: "half" })),
+      axios: () => instance.post("/x", Readable.from(["[1]"]), { maxRedirects: 0 }),
+    };
+    for (const [how, post] of Object.entries(posts)) {
+      api.isExpired = true;
+      const { length } = api.calls;
+      await assert.rejects(post, { code: "not_replayable" }, how);
+      assert.deepEqual(api.calls.slice(length), ["other", "refresh"], how);
+      assert.equal(api.seen.at(-1)?.["transfer-encoding"], "chunked", how);
+      assert.equal((await post()).status, 200, how);
+      assert.deepEqual(api.calls.slice(length), ["other", "refresh", "other"], how);
+    }
+  });
+}

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 
 import { chromium } from "playwright-core";
 
-import { executable, skip as withoutChromium } from "./guides/chromium.js";
+import { executable, skip as withoutChromium } from "./support/chromium.js";
 import { within } from "../chromium/support/within.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -38,7 +38,7 @@ async function start() {
   const { port } = /** @type {net.AddressInfo} */ (probe.address());
   await new Promise((resolve) => probe.close(resolve));
 
-  const script = fileURLToPath(new URL("example/server.py", import.meta.url));
+  const script = fileURLToPath(new URL("support/example.py", import.meta.url));
   const env = { ...process.env, PYTHONPATH: path.join(ROOT, "src") };
   const example = spawn(PYTHON, [script, String(port)], { env, stdio: ["pipe", "pipe", "inherit"] });
   const lines = createInterface({ input: example.stdout })[Symbol.asyncIterator]();

@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { executable, skip } from "./guides/chromium.js";
 import { stage } from "./guides/stage.js";
+import { executable, skip } from "./support/chromium.js";
 
 const DOCUMENTS = new URL("../../../src/evertoken/wire/dialects/documents/", import.meta.url);
 const GUIDES = new URL("../../../docs/dialects/guides/", import.meta.url);
@@ -41,7 +41,7 @@ for (const name of names(GUIDES, ".md")) {
     assert.deepEqual(more, [], "a guide has two blocks of code");
     const document = JSON.parse(readFileSync(new URL(`${name}.json`, DOCUMENTS), "utf8"));
     const { open, asked, move } = await stage(t, name, { "/before.js": before, "/after.js": after });
-    const refreshes = () => asked.filter((path) => path === document.refresh.url).length;
+    const refreshes = () => asked().filter((path) => path === document.refresh.url).length;
 
     for (const module of ["/before.js", "/after.js"]) {
       const page = await open(module);
@@ -76,5 +76,5 @@ test("whoever signed in with the interceptors of cookie-envelope is still signed
   const later = await open("/after.js", page.context());
   assert.equal(await later.evaluate(() => /** @type {any} */ (window).app.session.restore()), true);
   assert.deepEqual(await get(later, "/bbb"), ["/bbb"]);
-  assert.ok(!asked.includes("/api/Auth/Login"));
+  assert.ok(!asked().includes("/api/Auth/Login"));
 });

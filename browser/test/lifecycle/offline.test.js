@@ -80,7 +80,7 @@ test("a cable pulled in mid-refresh costs no session, and requests go on when it
   for (const tab of tabs) await begin(tab, "/x");
   await server.awaitHeld();
   // Each has been refused and waits; the cable must not cut the refusal of the second one's request off.
-  for (const tab of tabs) await tab.waitForFunction(() => session.gate.flight !== null, { timeout: 10_000 });
+  for (const tab of tabs) await tab.waitForFunction(() => session.gate.refresher.isFlying, { timeout: 10_000 });
   front.pull();
   await server.release();
   for (const tab of tabs) assert.equal((await within("an answer", answerOf(tab), 15)).code, "refresh_unavailable");

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 import { ask, signIn, skip, stage } from "../chromium/support/stage.js";
+import { within } from "../chromium/support/within.js";
 
 const ENTRY = fileURLToPath(new URL("../../src/core.js", import.meta.url));
 const PARTS = /\/(account|fallbacks|dialect|dialects|members|contradictions|samples)\.js/;
@@ -72,6 +73,22 @@ test("a server that never answers with a part holds nobody up for ever", { skip 
   assert.equal((await signIn(tab)).code, "refresh_unavailable");
   assert.equal(held.length, 1);
   await held[0].continue();
+  await context.unroute("**/account.js*");
+  assert.equal(await signIn(tab), null);
+});
+
+test("a part that fails to load and whose second try is never answered holds nobody up for ever", { skip }, async (t) => {
+  const { context, tab: open } = await stage(t);
+  const tab = await open();
+  const held = [];
+  let isFirst = true;
+  await context.route("**/account.js*", (route) => {
+    if (!isFirst) return void held.push(route);
+    isFirst = false;
+    return route.abort();
+  });
+  assert.equal((await within("an answer", signIn(tab), 20)).code, "refresh_unavailable");
+  assert.equal(held.length, 1);
   await context.unroute("**/account.js*");
   assert.equal(await signIn(tab), null);
 });

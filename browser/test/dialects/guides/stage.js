@@ -1,17 +1,16 @@
 // @ts-check
-/** One origin for a page that runs a guide's code, the modules that it imports, and the server behind both. */
+/** A page that runs a guide's code, before a server that speaks its dialect. */
 
 import { readFileSync } from "node:fs";
-import http from "node:http";
 import { after } from "node:test";
 
 import { chromium } from "playwright-core";
 
-import { executable } from "./chromium.js";
+import { executable } from "../support/chromium.js";
+import { Front } from "../support/front.js";
 import { Server } from "../support/server.js";
 
-const ROOT = new URL("../../../../", import.meta.url);
-const AXIOS = new URL("browser/node_modules/axios/dist/esm/axios.min.js", ROOT);
+const AXIOS = new URL("../../../node_modules/axios/dist/esm/axios.min.js", import.meta.url);
 const IMPORTS = { evertoken: "/client/index.js", axios: "/axios.js" };
 const PAGE = `<!doctype html><title>a guide</title>
 <script type="importmap">${JSON.stringify({ imports: IMPORTS })}</script>
@@ -25,19 +24,17 @@ const PAGE = `<!doctype html><title>a guide</title>
     get: (path) => module.request.get(path).then((answer) => (answer.data ?? answer).path, (error) => String(error.code)),
   };
 </script>`;
+const LOGIN = "<!doctype html><title>sign in</title>";
 
 const server = new Server();
 /** @type {?Promise<import("playwright-core").Browser>} */
 let launching = null;
-/** @type {http.Server[]} */
+/** @type {Front[]} */
 const fronts = [];
 
 after(async () => {
   await (await launching)?.close();
-  for (const front of fronts) {
-    front.closeAllConnections();
-    front.close();
-  }
+  for (const front of fronts) await front.close();
   await server.stop();
 });
 
@@ -48,31 +45,12 @@ after(async () => {
  * @param {Record<string, string>} modules their texts by path
  */
 export async function stage(t, dialect, modules) {
-  let target = 0;
-  /** The paths that the server was asked for. @type {string[]} */
-  const asked = [];
-  const front = http.createServer((request, response) => {
-    const { pathname } = new URL(request.url ?? "/", "http://front");
-    const text = modules[pathname] ?? ownText(pathname);
-    if (text !== null) {
-      response.setHeader("Content-Type", pathname === "/page" ? "text/html" : "text/javascript");
-      return response.end(text);
-    }
-    asked.push(pathname);
-    const { method, headers, url: path } = request;
-    const onward = http.request({ host: "127.0.0.1", port: target, method, path, headers }, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(response);
-    });
-    onward.on("error", () => response.destroy());
-    return request.pipe(onward);
-  });
-  await new Promise((resolve) => front.listen(0, "127.0.0.1", () => resolve(null)));
+  const front = await new Front().listen();
   fronts.push(front);
-  const { port } = /** @type {import("node:net").AddressInfo} */ (front.address());
-  const origin = `http://127.0.0.1:${port}`;
-  const name = `guide ${dialect} ${port}`;
-  target = await server.open({ name, dialect, issuer: origin, page: origin, overlap: 60 });
+  front.files = { ...modules, "/page": PAGE, "/login": LOGIN, "/axios.js": readFileSync(AXIOS, "utf8") };
+  const [origin] = front.origins;
+  const name = `guide ${dialect} ${new URL(origin).port}`;
+  front.target = await server.open({ name, dialect, issuer: origin, page: origin, overlap: 60 });
 
   /** A profile of its own. */
   const profile = async () => {
@@ -89,16 +67,13 @@ export async function stage(t, dialect, modules) {
     const page = await context.newPage();
     await page.goto(`${origin}/page?${module}`);
     await page.waitForFunction("window.app");
-    asked.length = 0;
+    front.reset();
     return page;
   };
-  return { open, asked, move: (/** @type {number} */ seconds) => server.tell({ do: "move", name, seconds }) };
-}
-
-/** @param {string} path @returns {?string} what the front serves itself */
-function ownText(path) {
-  if (path === "/page") return PAGE;
-  if (path === "/axios.js") return readFileSync(AXIOS, "utf8");
-  const module = /^\/client\/((?:\w+\/)?\w+\.js)$/.exec(path);
-  return module ? readFileSync(new URL(`browser/src/${module[1]}`, ROOT), "utf8") : null;
+  return {
+    open,
+    /** The paths that the server was asked for since a page was opened. */
+    asked: () => front.seen.map(({ path }) => path),
+    move: (/** @type {number} */ seconds) => server.tell({ do: "move", name, seconds }),
+  };
 }

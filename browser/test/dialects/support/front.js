@@ -52,6 +52,8 @@ export class Front {
   seen = [];
   /** What its pages are told: their set-up, their build of axios, where their API is. @type {Record<string, unknown>} */
   told = {};
+  /** What it serves besides, as text: pages, and scripts by names that end with .js. @type {Record<string, string>} */
+  files = {};
   /** @type {number} the server's port */
   target = 0;
   /** Requests that are under way and not held by a test. */
@@ -263,6 +265,11 @@ export class Front {
 
   /** @param {string} path @param {Response} response */
   async #file(path, response) {
+    if (path in this.files) {
+      response.setHeader("Content-Type", path.endsWith(".js") ? "text/javascript" : "text/html");
+      response.end(this.files[path]);
+      return true;
+    }
     if (path === "/" || path === "/login") {
       response.setHeader("Content-Type", "text/html");
       response.setHeader("Cache-Control", "no-store");

@@ -12,13 +12,11 @@ import socket
 import sqlite3
 import sys
 import tempfile
-import threading
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import uvicorn
+from serving import MovedClock, Serving
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -49,22 +47,12 @@ class _Log(io.StringIO):
         return super().write(text)
 
 
-class _MovedClock:
-    """This machine's time, and what a test has let pass besides."""
-
-    def __init__(self) -> None:
-        self.ahead_ms = 0
-
-    def __call__(self) -> int:
-        return time.time_ns() // 1_000_000 + self.ahead_ms
-
-
 async def _resource(request: Request) -> Response:
     """Say what was asked for, and how long its body was."""
     return JSONResponse({"path": request.url.path, "length": len(await request.body())})
 
 
-def _application(guard: Any, clock: _MovedClock, page: str) -> Any:
+def _application(guard: Any, clock: MovedClock, page: str) -> Any:
     """`/aaa` is everybody's, `/bbb` and what is below it are kept; pages of one other origin may call."""
     methods = ["GET", "POST", "PUT"]
     routes = [Route("/aaa", _resource), Route("/bbb{rest:path}", _resource, methods=methods)]
@@ -76,10 +64,10 @@ def _application(guard: Any, clock: _MovedClock, page: str) -> Any:
 
 
 class _Running:
-    """One server and its application on one port, their loop in a thread."""
+    """One server and its application on one port."""
 
     def __init__(self, folder: Path, *, dialect: str, issuer: str, page: str, overlap: int) -> None:
-        self._clock = _MovedClock()
+        self._clock = MovedClock()
         self._file = folder / "evertoken.db"
         settings = Settings(
             port=_free_port(),
@@ -97,14 +85,7 @@ class _Running:
         self.port = settings.port
         self._server = build(settings, clock=self._clock, hashing_parameters=_WEAK)
         self._application = _application(self._server.guard.speaking(dialect), self._clock, page)
-        self._uvicorn = uvicorn.Server(uvicorn_config(self, settings))
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._serve, name=dialect)
-        self._thread.start()
-        while not self._uvicorn.started:
-            if not self._thread.is_alive():
-                raise RuntimeError("the server did not start")
-            time.sleep(0.005)
+        self._serving = Serving(uvicorn_config(self, settings))
         hashed = self._server.hashing.hash_now(Secret(_PASSWORD))
         self._run(self._server.store.add_user(User("u_ada", "ada", hashed, 0, False, (), self._clock())))
 
@@ -112,16 +93,11 @@ class _Running:
         is_ours = scope["type"] == "http" and scope["path"].startswith(_APPLICATION)
         await (self._application if is_ours else self._server.app)(scope, receive, send)
 
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._uvicorn.serve())
-
     def _run(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._serving.loop).result(30)
 
     def stop(self) -> None:
-        self._uvicorn.should_exit = True
-        self._thread.join(20)
+        self._serving.stop()
 
     def move(self, seconds: float) -> None:
         self._clock.ahead_ms += round(seconds * 1000)

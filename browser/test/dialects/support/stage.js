@@ -2,12 +2,11 @@
 /** A set-up, or evertoken's client in its place, in a tab of real Chromium, before a server that speaks its dialect. */
 
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
-import path from "node:path";
 import { after } from "node:test";
 
 import { chromium } from "playwright-core";
 
+import { executable, skip } from "./chromium.js";
 import { Front } from "./front.js";
 import { Server } from "./server.js";
 import { within } from "../../chromium/support/within.js";
@@ -51,12 +50,7 @@ const FLAGS = [
   "--disable-component-update", "--disable-sync",
 ];
 
-const found = [...(process.env.PATH ?? "").split(path.delimiter), "/usr/bin"]
-  .map((folder) => path.join(folder, "chromium"))
-  .find((file) => existsSync(file));
-
-/** Why these tests cannot run here, or false. */
-export const skip = found || process.env.CI === "true" ? false : "there is no chromium on PATH";
+export { skip };
 
 /** @type {?Promise<import("playwright-core").Browser>} */
 let launching = null;
@@ -78,7 +72,7 @@ async function groundOf(name, dialect) {
   const issuer = SETUPS[dialect].isElsewhere ? elsewhere : page;
   // What works without an overlap works with any.
   front.target = await server.open({ name, dialect, issuer, page, overlap: 0 });
-  launching ??= chromium.launch({ executablePath: found, args: FLAGS });
+  launching ??= chromium.launch({ executablePath: executable, args: FLAGS });
   const context = await (await launching).newContext();
   context.setDefaultTimeout(15_000);
   const first = await context.newPage();

@@ -4,27 +4,15 @@
 import os
 import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
-import uvicorn
+from serving import MovedClock, Serving
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "nest_pair"
 
 
-class _MovedClock:
-    """This machine's time, and what a test has let pass besides."""
-
-    def __init__(self) -> None:
-        self.ahead_ms = 0
-
-    def __call__(self) -> int:
-        return time.time_ns() // 1_000_000 + self.ahead_ms
-
-
-def _running(port: str, clock: _MovedClock) -> tuple[uvicorn.Server, threading.Thread]:
+def _running(port: str, clock: MovedClock) -> Serving:
     sys.path.insert(0, str(EXAMPLE))
     os.environ["PEOPLE"] = str(Path.cwd() / "people.db")
     import app  # noqa: PLC0415 - the example, once its table has a place
@@ -37,21 +25,14 @@ def _running(port: str, clock: _MovedClock) -> tuple[uvicorn.Server, threading.T
     people.add("ada", "correct-horse-battery")
     environment: dict[str, Any] = {"EVERTOKEN_PORT": port, "EVERTOKEN_ISSUER": f"http://127.0.0.1:{port}"}
     application, server = app.make(environment, clock)
-    running = uvicorn.Server(uvicorn_config(application, server.services.settings))
-    thread = threading.Thread(target=running.run, name="server")
-    thread.start()
-    while not running.started:
-        if not thread.is_alive():
-            raise RuntimeError("the example did not start")
-        time.sleep(0.005)
-    return running, thread
+    return Serving(uvicorn_config(application, server.services.settings))
 
 
 def main() -> None:
-    clock = _MovedClock()
+    clock = MovedClock()
     with tempfile.TemporaryDirectory(prefix="evertoken-nest-pair-") as folder:
         os.chdir(folder)
-        running, thread = _running(sys.argv[1], clock)
+        running = _running(sys.argv[1], clock)
         try:
             sys.stdout.write("ready\n")
             sys.stdout.flush()
@@ -60,8 +41,7 @@ def main() -> None:
                 sys.stdout.write("moved\n")
                 sys.stdout.flush()
         finally:
-            running.should_exit = True
-            thread.join(20)
+            running.stop()
 
 
 if __name__ == "__main__":
