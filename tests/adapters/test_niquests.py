@@ -15,7 +15,13 @@ LONGEST_SECONDS = 300
 
 
 @pytest.mark.parametrize(
-    "suite", ["TestSession", "TestAsyncSession", "test_the_adapter_for_threads_in_an_async_session_says_what_to_use"]
+    "suite",
+    [
+        "TestSession",
+        "TestAsyncSession",
+        "test_the_adapter_for_threads_in_an_async_session_says_what_to_use",
+        "test_a_request_that_opts_out_in_the_dialects_words_is_sent_untouched",
+    ],
 )
 def test_niquests_in_its_own_environment_keeps_every_promise(suite: str) -> None:
     """

@@ -35,9 +35,10 @@ ROWS = (
 
 
 @pytest.mark.slow
+# Nothing could be installed elsewhere, so with CI=true it is skipped there too.
 @pytest.mark.skipif(sys.platform != "linux", reason="the bench pins processes to cores, which Linux alone can do")
 def test_the_bench_prints_every_row() -> None:
-    """`python -m bench` measures durable refreshes, the store, the guard and the flood, and prints a row for each."""
+    """`python -m bench` measures refreshes, stores, guards, clients, the flood and revocations, with a row for each."""
     ran = subprocess.run(
         [sys.executable, "-m", "bench", "--tiny"], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False
     )

@@ -228,25 +228,31 @@ def test_an_ended_session_stays_ended_for_every_token_of_it(live: LiveServer, to
 def test_no_refresh_succeeds_once_sign_out_is_acknowledged(live: LiveServer, tokens: dict[str, Any]) -> None:
     """Attack 42: refreshes that are under way while somebody signs out may win before the 204, and never after."""
     began: list[tuple[float, int]] = []
+    answered = threading.Condition()
     stop = threading.Event()
 
     def hammer() -> None:
         while not stop.is_set():
             at = time.monotonic()
-            began.append((at, refresh(live, tokens["refresh_token"]).status))
+            status = refresh(live, tokens["refresh_token"]).status
+            with answered:
+                began.append((at, status))
+                answered.notify_all()
 
     threads = [threading.Thread(target=hammer) for _ in range(4)]
     for thread in threads:
         thread.start()
-    while len(began) < 20:
-        time.sleep(0.001)
-    assert post_json(live, "/auth/logout", "", bearer(tokens["access_token"])).status == 204
-    acknowledged = time.monotonic()
-    while sum(at > acknowledged for at, _ in began) < 20:
-        time.sleep(0.001)
-    stop.set()
-    for thread in threads:
-        thread.join(timeout=10)
+    try:
+        with answered:
+            assert answered.wait_for(lambda: len(began) >= 20, timeout=30)
+        assert post_json(live, "/auth/logout", "", bearer(tokens["access_token"])).status == 204
+        acknowledged = time.monotonic()
+        with answered:
+            assert answered.wait_for(lambda: sum(at > acknowledged for at, _ in began) >= 20, timeout=30)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(timeout=10)
     assert 200 in {status for at, status in began if at < acknowledged}
     assert {status for at, status in began if at > acknowledged} == {401}
 

@@ -223,6 +223,7 @@ def _go_on(connection: socket.socket, raw: bytes) -> None:
     for _ in range(100):
         connection.sendall(raw)
         assert not connection.recv(1)
+        # The reset that answers what a closed connection is sent takes a moment, and no event tells it.
         time.sleep(0.01)
 
 

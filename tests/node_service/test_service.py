@@ -13,7 +13,8 @@ from evertoken.tokens.signing_keys import Algorithm, SigningKey
 from tests.edge.attacking import bearer, forged, get, request, send
 from tests.guards.elsewhere import sign_out
 from tests.node_service.serving import NodeService, node_service, present_clock
-from tests.support.server import LiveServer, free_port, live_server
+from tests.support.process import lasting_port
+from tests.support.server import LiveServer, live_server
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +126,7 @@ def _kid(tokens: dict[str, Any]) -> str:
 
 def test_a_restart_of_the_issuer_leaves_no_gap(tmp_path: Path) -> None:
     """The feed is cut and comes back: what ended meanwhile is refused, and known tokens have passed all the while."""
-    clock, port = present_clock(), free_port()
+    clock, port = present_clock(), lasting_port()
     with contextlib.ExitStack() as service_stack:
         with live_server(tmp_path, clock=clock, port=port) as live, live.client() as http:
             live.add_user("ada")
@@ -143,7 +144,7 @@ def test_a_restart_of_the_issuer_leaves_no_gap(tmp_path: Path) -> None:
 
 def test_without_keys_it_says_try_again_and_signs_nobody_out(tmp_path: Path) -> None:
     """503 while the issuer's keys have never been fetched: a client keeps its session."""
-    clock, port = present_clock(), free_port()
+    clock, port = present_clock(), lasting_port()
     with contextlib.ExitStack() as service_stack:
         with live_server(tmp_path, clock=clock, port=port) as live, live.client() as http:
             live.add_user("ada")
@@ -158,7 +159,7 @@ def test_without_keys_it_says_try_again_and_signs_nobody_out(tmp_path: Path) -> 
 
 def test_where_it_is_to_close_a_lost_feed_lets_nobody_pass(tmp_path: Path) -> None:
     """CLOSE_AFTER=60: a minute without the feed is a 503, which signs nobody out, until the feed is back."""
-    clock, port = present_clock(), free_port()
+    clock, port = present_clock(), lasting_port()
     with contextlib.ExitStack() as service_stack:
         with live_server(tmp_path, clock=clock, port=port) as live, live.client() as http:
             live.add_user("ada")

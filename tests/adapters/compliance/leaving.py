@@ -1,4 +1,9 @@
-"""Whoever waits for a refresh may leave: it goes on for the others."""
+"""
+Whoever waits for a refresh may leave: it goes on for the others.
+
+Libraries that block and libraries for asyncio are left in different ways, and a test of one way is skipped for the
+other kind: there is nothing that could be installed, so with CI=true it is skipped too (see `tests/needs.py`).
+"""
 
 import asyncio
 import signal
@@ -44,7 +49,7 @@ class Leaving(Stage):
     def test_all_who_wait_are_cancelled_and_the_refresh_still_serves_the_next(self, playing: Any) -> None:
         """Even with nobody left to wait, the new pair is stored, and the next request goes out with it."""
         if not self.bench.is_async:
-            pytest.skip("threads cannot be cancelled")
+            pytest.skip("threads cannot be cancelled, nor what they wait for")
         with playing(rotation="strict") as play:
             play.expire("by the server")
             with play.api.hold_refreshes() as gate:
@@ -59,7 +64,7 @@ class Leaving(Stage):
         """Ctrl-C, or any handler of a signal that raises, ends the wait of the main thread and not the refresh."""
         bench = self.bench
         if not isinstance(bench, SyncBench):
-            pytest.skip("for libraries that block")
+            pytest.skip("for libraries that block: a loop has a thread of its own here, and signals reach the main one")
         assert threading.current_thread() is threading.main_thread(), "signals are handled nowhere else"
         left: list[bool] = []
 
@@ -104,7 +109,7 @@ class Leaving(Stage):
         """`asyncio.timeout` around a request ends its wait alone."""
         bench = self.bench
         if not isinstance(bench, AsyncBench):
-            pytest.skip("for asyncio")
+            pytest.skip("for asyncio: a thread that blocks has no asyncio.timeout")
 
         async def impatient(play: Any) -> None:
             async with bench.opened(play.session, None) as native:
@@ -127,7 +132,7 @@ class Leaving(Stage):
         """When `asyncio.run` ends during a refresh, the next loop's request gets its result, without another."""
         bench = self.bench
         if not isinstance(bench, AsyncBench):
-            pytest.skip("for asyncio")
+            pytest.skip("for asyncio: a library that blocks has no loop that could close")
 
         async def ends_early(play: Any) -> None:
             async with bench.opened(play.session, None) as native:
