@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # test.sh [lint]: run every check, or only those that read the code. One that fails does not stop the others.
 # A check whose tool is missing is said so at the end; under CI=true it is a failure.
+# shellcheck disable=SC2030,SC2031 # what `beside` starts has a scratch and rows of its own
 set -uo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -17,11 +18,10 @@ fi
 rows=()
 notes=()
 failed=0
-beside_name=
-beside_group=
+groups= # of processes: those of `beside` that nobody has waited for
 
 # An interrupted run leaves nothing running; common.sh would only remove the folder.
-trap '[ -z "$beside_group" ] || kill -- "-$beside_group" 2>/dev/null; rm -rf "$scratch"' EXIT
+trap 'for group in $groups; do kill -- "-$group" 2>/dev/null; done; rm -rf "$scratch"' EXIT
 
 record() {
   rows+=("$(printf '%-22s %-8s %5s s' "$1" "$2" "$3")")
@@ -41,32 +41,33 @@ check() {
   fi
 }
 
-# beside NAME COMMAND...: as check, but the next checks do not wait for it; `joined` does.
+# beside NAME FUNCTION: make its checks in their order, while the next ones do not wait for them; `joined NAME` does.
 beside() {
-  local started=$SECONDS
-  beside_name=$1
-  shift
+  local name=$1
+  mkdir "$scratch/$name"
   set -m # a process group of its own; and a background process would be deaf to SIGINT without it
   (
-    "$@" >"$scratch/beside" 2>&1 </dev/null
-    printf '%s %s\n' "$?" $((SECONDS - started)) >"$scratch/beside.ended"
+    scratch=$scratch/$name rows=() failed=0
+    "$2" >"$scratch/said" 2>&1 </dev/null
+    printf '%s\n' "${rows[@]}" >"$scratch/rows"
+    exit "$failed"
   ) &
-  beside_group=$!
+  printf '%s\n' "$!" >"$scratch/$name/group"
+  groups="$groups $! "
   set +m
 }
 
 joined() {
-  local status=1 seconds=0
-  [ -n "$beside_group" ] || return
-  wait "$beside_group"
-  beside_group=
-  [ ! -f "$scratch/beside.ended" ] || read -r status seconds <"$scratch/beside.ended"
-  if [ "$status" -eq 0 ]; then
-    record "$beside_name" ok "$seconds"
+  local group row
+  [ -f "$scratch/$1/group" ] || return
+  group=$(<"$scratch/$1/group")
+  wait "$group" || failed=1
+  groups=${groups/ $group /}
+  cat "$scratch/$1/said"
+  if [ -f "$scratch/$1/rows" ]; then
+    while IFS= read -r row; do rows+=("$row"); done <"$scratch/$1/rows"
   else
-    printf '\n--- %s\n' "$beside_name"
-    cat "$scratch/beside"
-    record "$beside_name" FAILED "$seconds"
+    record "$1" FAILED 0
   fi
 }
 
@@ -106,14 +107,20 @@ check_npm() {
   done
 }
 
+# shellcheck disable=SC2317 # called by beside
+check_types() {
+  check mypy mypy
+  check lint-imports lint-imports
+}
+
 # The browser client and the pages: their types, what needs no browser, and real tabs. Those wait more than they
 # compute, and so does pytest: side by side they take two cores about as long as the longer one alone.
+# shellcheck disable=SC2317 # called by beside
 check_browser() {
-  [ -d browser/node_modules ] || return
   check "tsc browser" npm --prefix browser run types
   check "node --test browser" npm --prefix browser test
   if command -v chromium >/dev/null; then
-    beside "real tabs" npm --prefix browser run test:browsers
+    check "real tabs" npm --prefix browser run test:browsers
   fi
 }
 
@@ -129,11 +136,15 @@ install_niquests() {
     -r requirements/niquests.txt && printf '%s\n' "$wanted" >"$venv/.evertoken-setup"
 }
 
-# On every core; starting the workers costs about a second. A file stays in one process, so that its fixtures are made
-# once and its tests keep their order; files come in the order of tests/conftest.py, not those with most tests first. No
-# more than 4 workers: a container sees all the cores of its host, whatever its share. PYTEST_XDIST_AUTO_NUM_WORKERS=1
-# for one at a time.
-run_pytest() { pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder </dev/null; }
+# One worker more than there are cores, for the tests wait more than they compute; starting them costs some seconds. A
+# file stays in one process, so that its fixtures are made once and its tests keep their order; files come in the order
+# of tests/conftest.py, not those with most tests first. No more than 4 workers: a container sees all the cores of its
+# host, whatever its share. PYTEST_XDIST_AUTO_NUM_WORKERS=1 for one at a time.
+run_pytest() {
+  local workers
+  workers=$(($(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1))
+  pytest -n "${PYTEST_XDIST_AUTO_NUM_WORKERS:-$workers}" --maxprocesses 4 --dist loadfile --no-loadscope-reorder </dev/null
+}
 
 check_pytest() {
   local started=$SECONDS status
@@ -156,21 +167,24 @@ check_pytest() {
 
 check "ruff check" ruff check .
 check "ruff format --check" ruff format --check .
-check mypy mypy
-check lint-imports lint-imports
-if [ "${1:-}" != lint ]; then
+if [ "${1:-}" = lint ]; then
+  check_types
+else
+  beside types check_types
   check_program strace strace "the tests that watch system calls"
   check_program redis-server redis-server "the tests of the token store in Redis"
   check_program pg_ctlcluster postgresql "the tests of the PostgreSQL store"
+  check_program mariadbd mariadb-server "the tests of the MariaDB store"
   check_program nginx nginx "the tests of nginx's configuration"
   check_program caddy caddy "the tests of Caddy's configuration"
   check_program chromium chromium "the tests in real tabs"
   check_program firefox-esr firefox-esr "the tests in Firefox"
   check_npm
   check "venv for niquests" install_niquests
-  check_browser
+  [ ! -d browser/node_modules ] || beside browser check_browser
   check_pytest
-  joined
+  joined types
+  joined browser
 fi
 
 printf '\n'

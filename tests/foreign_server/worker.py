@@ -31,8 +31,8 @@ from tests.foreign_server.server import ForeignServer
 
 PROJECT = Path(__file__).parents[2]
 LOST = "lost"
-PAUSE_SECONDS = 0.02
-"""Between two requests of a thread: fifty of them are more than enough for two cores without it."""
+PAUSE_SECONDS = 0.05
+"""Between two requests of a thread: fifty of them would keep two cores busy for a thousand requests a second."""
 
 Ask = Callable[[], int]
 

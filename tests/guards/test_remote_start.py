@@ -74,7 +74,7 @@ def test_the_issuer_must_be_who_it_says_it_is(live: LiveServer) -> None:
 def test_an_issuer_with_a_path_too_many_is_named_and_not_the_feed_that_follows_from_it(live: LiveServer) -> None:
     """With a wrong issuer both of its documents are missing, and it is the issuer that is to be mended."""
     wrong = {"issuer": f"{live.url}/nowhere", "audience": live.url}
-    fails("issuer", wait_seconds=2.0, **wrong, client_id=API, client_secret=add_client(live, API))
+    fails("issuer", wait_seconds=1.0, **wrong, client_id=API, client_secret=add_client(live, API))
 
 
 def test_an_issuer_that_cannot_be_reached_is_named() -> None:
@@ -87,16 +87,16 @@ def test_a_server_that_is_no_issuer_is_named() -> None:
     """Neither metadata nor keys there: the message says what was answered."""
     with Issuer() as issuer:
         issuer.metadata = lambda _: Answer(404)
-        fails("issuer", "404", "openid-configuration", issuer=issuer.url, wait_seconds=2.0)
+        fails("issuer", "404", "openid-configuration", issuer=issuer.url, wait_seconds=1.0)
         issuer.metadata = lambda _: Answer(200, body=b"<html>")
-        fails("issuer", "not JSON", issuer=issuer.url, wait_seconds=2.0)
-        fails("issuer", "/elsewhere", "404", issuer=issuer.url, jwks_url=issuer.url + "/elsewhere", wait_seconds=2.0)
+        fails("issuer", "not JSON", issuer=issuer.url, wait_seconds=1.0)
+        fails("issuer", "/elsewhere", "404", issuer=issuer.url, jwks_url=issuer.url + "/elsewhere", wait_seconds=1.0)
 
 
 def test_an_issuer_with_secret_keys_is_named(tmp_path: Path, clock: MovingClock) -> None:
     """HS256 is for a guard beside the server: no key is published, and the message says so."""
     with live_server(tmp_path, clock=clock, algorithm=Algorithm.HS256) as live:
-        fails("issuer", "HS256", issuer=live.url, wait_seconds=2.0)
+        fails("issuer", "HS256", issuer=live.url, wait_seconds=1.0)
 
 
 def test_a_wrong_client_is_named(live: LiveServer) -> None:

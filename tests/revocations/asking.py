@@ -27,7 +27,7 @@ class Asker:
     def __init__(self, live: LiveServer, secret: str | None = None) -> None:
         self.live = live
         self.auth = (API, secret or add_client(live, API))
-        self._http = httpx2.Client(base_url=live.url, auth=self.auth, timeout=LONG + 15)
+        self._http = live.client(auth=self.auth, timeout=LONG + 15)
         self._pool = ThreadPoolExecutor(4)
 
     def raw(self, **parameters: Any) -> httpx2.Response:
