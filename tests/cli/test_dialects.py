@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from evertoken.cli import group
-from evertoken.wire.dialects.known import NAMES
+from evertoken.wire.dialects.known import NAMES, text_of
 from tests.cli.foreign_api import DOCUMENT, PASSWORD, ForeignApi, foreign_api
 from tests.cli.shell import Ended, Shell, one_line
 from tests.support.process import ServerProcess, add_users, lasting_port
@@ -53,13 +53,19 @@ def _differing(done: Ended) -> dict[str, str]:
 
 
 def test_every_built_in_dialect_is_listed_and_shown(shell: Shell) -> None:
-    """`dialect list` names them with a sentence each; `dialect show` prints a document that can be begun with."""
+    """
+    `dialect list` names them with a sentence each; `dialect show` prints a document that can be begun with: as it is
+    built in, but for `$schema`, which is a path beside it.
+    """
     listed = shell.run("dialect", "list").stdout
     for name in NAMES:
         assert re.search(rf"^{name} +[A-Z]?\S.*\.$", listed, re.MULTILINE), name
         shown = CliRunner().invoke(group, ["dialect", "show", name])
         mine = shell.home / "mine.json"
         mine.write_text(shown.output)
+        built_in = json.loads(text_of(name))
+        assert built_in.pop("$schema") == "../dialect.schema.json"
+        assert json.loads(shown.output) == built_in
         checked = CliRunner().invoke(group, ["dialect", "check", str(mine)])
         assert (checked.exit_code, checked.output.partition("\n")[0]) == (0, f"{name}: the document is right")
     assert one_line(shell.run("dialect", "show", "nestjs")).startswith("evertoken: Invalid value: there is no dialect")

@@ -26,6 +26,9 @@ from evertoken.wire.origins import is_trustworthy
 DIFFERS: Final = 1
 """The exit status where the document is wrong, or the API is not as it says."""
 
+_SCHEMA: Final = re.compile(r'^ *"\$schema": "[^"]*",\n', re.MULTILINE)
+"""A path beside the built-in documents: it leads nowhere from where one's own is saved."""
+
 _PATH: Final = re.compile(r"/(?!/)[!-~]*")
 """Nothing that leads to another server: that would get the access token."""
 
@@ -55,7 +58,7 @@ def show(name: str) -> None:
     """Print the document of a built-in dialect: what one of your own can begin with."""
     if name not in NAMES:
         raise click.BadParameter(f"there is no dialect {name!r}; there are {', '.join(NAMES)}")
-    click.echo(text_of(name), nl=False)
+    click.echo(_SCHEMA.sub("", text_of(name)), nl=False)
 
 
 @dialect.command()

@@ -5,12 +5,14 @@ It belongs to nobody who waits: a waiter that is cancelled, times out, or whose 
 It holds no primitive that is bound to a loop.
 """
 
-import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -61,6 +63,8 @@ class Flight(Generic[T]):
         Raises:
             TimeoutError: It takes longer than that. The work goes on.
         """
+        import asyncio  # noqa: PLC0415 - a program of threads alone, as `evertoken token`, starts without it
+
         if not self._landed.done():
             try:
                 loop = asyncio.get_running_loop()
@@ -70,7 +74,7 @@ class Flight(Generic[T]):
                 await self._wait_in_asyncio(loop, timeout_seconds)
         return self._landed.result(0)
 
-    async def _wait_in_asyncio(self, loop: asyncio.AbstractEventLoop, timeout_seconds: float) -> None:
+    async def _wait_in_asyncio(self, loop: "asyncio.AbstractEventLoop", timeout_seconds: float) -> None:
         """Each task has a future of its own to be cancelled by; a thousand of them in a loop wake it once."""
         waiting = self._by_loop.get(loop)
         if waiting is None:
@@ -102,11 +106,11 @@ class Flight(Generic[T]):
         self._landed.add_done_callback(told)
 
 
-def _settle(mine: asyncio.Future[None]) -> None:
+def _settle(mine: "asyncio.Future[None]") -> None:
     if not mine.done():
         mine.set_result(None)
 
 
-def _settle_all(waiting: list[asyncio.Future[None]]) -> None:
+def _settle_all(waiting: "list[asyncio.Future[None]]") -> None:
     for mine in waiting:
         _settle(mine)
