@@ -2,8 +2,10 @@
 /** Sign-in, sign-out, and the question who is signed in: loaded when a page first needs one of them. */
 
 import { isToken, readTokens } from "./decide/answers.js";
+import { sendCall } from "./calls.js";
 import { EMPTY, renewed, successor } from "./decide/record.js";
 import { SessionError } from "./errors.js";
+import { lack } from "./keep/weaknesses.js";
 
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {import("./decide/record.js").Record} Record */
@@ -44,7 +46,7 @@ export async function signIn(session, { username, password, ...more }) {
   session.tell("signedin", { isElsewhere: false });
   if (isCookie && new URL(session.baseURL).origin !== globalThis.location?.origin) {
     const kept = await found(session).catch(() => record);
-    if (kept?.session_id !== record.session_id) session.lack(KEEPS_NO_COOKIE);
+    if (kept?.session_id !== record.session_id) lack(session, KEEPS_NO_COOKIE);
   }
 }
 
@@ -113,10 +115,10 @@ async function replace({ gate }, record) {
  * @param {Session} session
  * @param {() => Promise<T>} work
  */
-async function underLease({ gate, store, timeoutSeconds }, work) {
+async function underLease(session, work) {
   // First of all, so that a storage that does not work has given way to memory, and a foreign one is told.
-  await gate.read(true);
-  return store.lease(work, timeoutSeconds * 1000);
+  await session.gate.read(true);
+  return session.store.lease(work, session.timeoutSeconds * 1000);
 }
 
 /**
@@ -127,7 +129,7 @@ async function underLease({ gate, store, timeoutSeconds }, work) {
  * @param {{[member: string]: unknown}} [members]
  */
 const asked = (session, name, token, timeoutMs, members) =>
-  session.call(name, token, timeoutMs, members).catch((cause) => {
+  sendCall(session, name, token, timeoutMs, members).catch((cause) => {
     throw new SessionError("refresh_unavailable", `no answer to the ${WHAT[name]}: ${cause.message}`, { cause });
   });
 

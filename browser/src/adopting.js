@@ -29,13 +29,13 @@ export async function adopt(session, { access_token, refresh_token, expires_in }
   if (isCookie) throw new TypeError("the refresh token is in a cookie that the browser keeps: session.restore() finds it");
   const found = { access_token: token(access_token), refresh_token: token(refresh_token) };
   if (found.refresh_token === null) return session.restore();
-  const { gate, store, baseURL: server, timeoutSeconds } = session;
+  const { gate, baseURL: server, timeoutSeconds } = session;
   const obtained_at = Date.now() / 1000;
   const isTimed = typeof expires_in === "number" && Number.isFinite(expires_in);
   const expires_at = isTimed ? obtained_at + /** @type {number} */ (expires_in) : null;
   // First of all, so that a storage that does not work has given way to memory, and a foreign one is told.
   await gate.read(true);
-  await store.lease(async () => {
+  await session.store.lease(async () => {
     const [document, stored] = await gate.read(true);
     if (!stored) await gate.write(document, { ...EMPTY, server, version: 1, ...found, obtained_at, expires_at });
   }, timeoutSeconds * 1000);

@@ -4,21 +4,22 @@
 import { parseBody } from "./decide/answers.js";
 
 /** A longer answer is none: it would be read into memory whole. */
-const LONGEST_ANSWER = 256 * 1024;
+const LONGEST_ANSWER = 262_144;
 
 /** A call's URL: appended to the base URL if it is a path, itself if it is absolute. @param {string} baseURL @param {string} url */
-export const absolute = (baseURL, url) => (/^[a-z]+:/i.test(url) ? url : `${baseURL}/${url.replace(/^\/+/, "")}`);
+export const absolute = (baseURL, url) => (url[0] === "/" ? baseURL + url : url);
 
 /**
- * Send one call, once, and have its answer within the deadline.
- * @param {string} baseURL
- * @param {?[string, RequestInit]} call null: the API has no such call
+ * Send one of the API's own calls, once, and have its answer within the deadline.
+ * @param {import("./session.js").Session} session
+ * @param {import("./decide/speech.js").Call} name
+ * @param {?string} token
  * @param {number} timeoutMs
+ * @param {{[member: string]: unknown}} [members]
  * @returns {Promise<import("./gate.js").Answer>} rejects where there is none
  */
-export async function sendCall(baseURL, call, timeoutMs) {
-  if (!call) throw new TypeError("the API has no such call");
-  const [url, init] = call;
+export async function sendCall({ baseURL, speech }, name, token, timeoutMs, members) {
+  const [url, init] = /** @type {[string, RequestInit]} */ (speech?.call(name, token, members));
   const response = await fetch(absolute(baseURL, url), {
     ...init,
     // A page that is reloaded in mid-refresh takes nothing with it.
@@ -28,7 +29,7 @@ export async function sendCall(baseURL, call, timeoutMs) {
     signal: AbortSignal.timeout(Math.ceil(timeoutMs)),
   });
   const bytes = await readUpTo(LONGEST_ANSWER, response);
-  if (!bytes) throw new Error("the answer is longer than 256 KiB");
+  if (!bytes) throw new Error("the answer is over 256 KiB");
   return { status: response.status, retryAfter: response.headers.get("Retry-After"), document: parseBody(bytes) };
 }
 
@@ -40,9 +41,8 @@ export async function sendCall(baseURL, call, timeoutMs) {
 export async function readUpTo(longest, { body }) {
   const chunks = [];
   const reader = body?.getReader();
-  for (let read = await reader?.read(); read && !read.done; read = await reader?.read()) {
-    chunks.push(read.value);
-    if ((longest -= read.value.length) < 0) {
+  for (let read; (read = (await reader?.read())?.value); chunks.push(read)) {
+    if ((longest -= read.length) < 0) {
       // Not awaited: a clone's end is told only once the other half has ended too.
       reader?.cancel().catch(() => {});
       return null;

@@ -1,4 +1,4 @@
 // @ts-check
 export { SessionError } from "./errors.js";
 export { createSession, Session } from "./session.js";
-export { indexedDBStore, memoryStore } from "./keep/stores.js";
+export { indexedDBStore } from "./keep/indexed_db.js";

@@ -6,10 +6,10 @@ export class SessionError extends Error {
   /**
    * @param {"signed_out" | "refresh_unavailable" | "sign_in_refused" | "not_replayable" | "store_refused"} code
    * @param {string} message
-   * @param {{reason?: string, retryAfterSeconds?: number, response?: unknown, cause?: unknown}} more
+   * @param {{reason?: string, retryAfterSeconds?: number, response?: unknown, cause?: unknown}} [more]
    */
-  constructor(code, message, { cause, ...more } = {}) {
-    super(message, { cause });
+  constructor(code, message, more) {
+    super(message, more);
     this.code = code;
     Object.assign(this, more);
   }
@@ -17,9 +17,3 @@ export class SessionError extends Error {
 
 /** @param {string} reason */
 export const signedOut = (reason) => new SessionError("signed_out", `signed out (${reason}): sign in again`, { reason });
-
-/** What was refused cannot be sent again. @param {unknown} response */
-export const usedUp = (response) =>
-  new SessionError("not_replayable", "the token is new, but the body was a stream and is used up: send it again", {
-    response,
-  });

@@ -6,10 +6,12 @@
  * application's request or callback. It belongs to nobody who waits: a caller that aborts takes nothing with it.
  */
 
-import { readRefresh } from "./decide/answers.js";
-import { SessionError, signedOut, usedUp } from "./errors.js";
-import { isUsable, judgeStored, parse, render, renewed, successor, tombstone } from "./decide/record.js";
+import { sendCall } from "./calls.js";
+import { readRefresh, unusable } from "./decide/answers.js";
+import { SessionError, signedOut } from "./errors.js";
+import { isOfOne, isUsable, judgeStored, parse, render, renewed, successor, tombstone } from "./decide/record.js";
 import { Refresher } from "./decide/refresher.js";
+import { fallbacks } from "./parts.js";
 import { ASLEEP_SECONDS, inTime, monotonic, pause, untilAborted } from "./waits.js";
 
 /** @typedef {import("./decide/refresher.js").Holding} Holding */
@@ -26,18 +28,7 @@ import { ASLEEP_SECONDS, inTime, monotonic, pause, untilAborted } from "./waits.
  * @property {<T>(work: () => Promise<T>, timeoutMs: number) => Promise<T>} lease
  */
 /** @typedef {{status: number, retryAfter: ?string, document: any}} Answer */
-/**
- * @typedef {object} Around what a gate stands in: the session
- * @property {string} baseURL
- * @property {?Speech} speech known by the time that anything is asked of the gate
- * @property {Store} store
- * @property {ReturnType<typeof import("./keep/veil.js").veil>} [veil] in cookie mode
- * @property {number} timeoutSeconds
- * @property {(name: import("./decide/speech.js").Call, token: ?string, timeoutMs: number) => Promise<Answer>} call
- *   rejects where there is no answer
- * @property {(reason: string) => void} onEnd
- * @property {(isFetched: boolean) => void} onRenew
- */
+/** @typedef {import("./session.js").Session} Session */
 
 /** After each try; the last is followed by none. */
 const PAUSES_SECONDS = [0.2, 0.8, Infinity];
@@ -47,42 +38,37 @@ const ANSWER_WITHIN_SECONDS = 10;
 const now = () => ({ wall: Date.now() / 1000, monotonic: monotonic() });
 
 /**
- * Whether what was begun for one user may go on for another; as for a record in the store.
+ * Whether what was begun for one user may go on for another.
  * @param {Own | undefined} before
  * @param {Own} own
  */
-export const isSameUser = (before, own) =>
-  !before?.is_signed_in ||
-  before.account === own.account ||
-  (before.session_id != null && before.session_id === own.session_id);
+export const isSameUser = (before, own) => !before?.is_signed_in || isOfOne(before, own);
 
 export class Gate {
-  /** The page was away, and has not heard what other tabs told meanwhile. */
-  wasAway = false;
+  /**
+   * What requests wait for first where the page was away, and has not heard what other tabs told meanwhile.
+   * @type {(() => Promise<unknown>) | null}
+   */
+  catchUp = null;
   refresher = new Refresher();
   /** Who is signed in on this page. @type {Own} */
   own = {};
   /** @type {?Promise<Outcome>} */
   #flight = null;
-  /** @type {?Promise<unknown>} */
-  #looking = null;
   /** @type {import("./decide/refresher.js").Failed} */
   #failed = {};
+  /** Something has been kept in the store. */
+  #hasKept = false;
 
-  /** @param {Around} around */
+  /** @param {Session} around */
   constructor(around) {
     this.around = around;
   }
 
   /** The access token to send a request with. @param {boolean} isRepeatable @param {?AbortSignal} [signal] */
   async enter(isRepeatable, signal) {
-    if (this.wasAway) {
-      this.wasAway = false;
-      // A store that cannot be read says nothing new; the request finds out by itself.
-      const looked = inTime(this.look(false), this.around.timeoutSeconds).catch(() => null);
-      this.#looking = looked.then(() => (this.#looking = null));
-    }
-    if (this.#looking) await untilAborted(this.#looking, signal);
+    const caughtUp = this.catchUp?.();
+    if (caughtUp) await untilAborted(caughtUp, signal);
     return /** @type {Holding} */ (
       await this.#follow((at) => this.refresher.beforeSending(at, isRepeatable), null, isRepeatable, signal)
     );
@@ -104,7 +90,10 @@ export class Gate {
       const tried = await send(holding);
       holding = tried.refusal && (await this.refused(holding, isAgain, tried.refusal.over, signal));
       if (!holding || isAgain) return tried;
-      if (!isRepeatable) throw usedUp(tried.answer);
+      if (!isRepeatable) {
+        const response = tried.answer;
+        throw new SessionError("not_replayable", "the token is new, but the body was a stream: send it again", { response });
+      }
       forget?.(tried);
     }
   }
@@ -119,45 +108,47 @@ export class Gate {
    */
   refused({ generation, owner }, wasSentAgain, over, signal) {
     const question = (/** @type {Moment} */ at) => this.refresher.afterRefusal(at, generation, wasSentAgain, over);
-    return this.#follow(question, generation, true, signal, false, owner);
+    return this.#follow(question, generation, true, signal, owner);
   }
 
   /** A new access token, now. */
   async renew() {
-    await this.#follow((at) => this.refresher.onDemand(at), this.refresher.holding?.generation ?? 0, true, null, true);
+    const { refresher } = this;
+    const question = (/** @type {Moment} */ at) => ({ ...refresher.onDemand(at), wantsNew: true });
+    await this.#follow(question, refresher.holding?.generation ?? 0, true);
   }
 
-  /** A sign-in or sign-out is in the store: whatever flies is overtaken by it. @param {Outcome} outcome */
-  tookOver(outcome) {
-    const wasSignedIn = this.own.is_signed_in;
+  /**
+   * What a refresh has come to; or a sign-in or sign-out that is in the store, and overtakes whatever flies.
+   * @param {Outcome} outcome
+   * @param {Own} own who was signed in
+   * @param {(tell: () => void) => void} soon when it is told that this is the end
+   */
+  tookOver(outcome, own = this.own, soon = (tell) => tell()) {
+    const { renewed, failed, ended } = outcome;
     this.#flight = null;
-    this.#apply(outcome);
-    if (outcome.ended && wasSignedIn) this.around.onEnd(outcome.ended.reason);
+    this.refresher.flightEnded(now(), outcome, Math.random());
+    const { holding } = this.refresher;
+    if (failed) {
+      this.#failed = failed;
+    } else if (renewed && holding) {
+      this.own = holding.owner = { ...renewed, is_signed_in: true };
+      this.around.tell("token", {}, renewed.is_fetched);
+    } else {
+      this.own = { ...this.own, is_signed_in: false };
+    }
+    if (ended && (ended.is_news || own.is_signed_in)) {
+      soon(() => this.around.tell("signedout", { reason: ended.reason }, true));
+    }
   }
 
   /** The page goes on with whoever is signed in by this record. @param {Record} record */
   adopt(record) {
-    if (isUsable(record, now().wall)) return this.tookOver(renewed(record));
-    const { session_id, account } = record;
+    const outcome = renewed(record);
+    if (isUsable(record, now().wall)) return this.tookOver(outcome);
     this.#flight = null;
     this.refresher.forget();
-    this.own = { session_id, account, is_signed_in: true };
-  }
-
-  /**
-   * Look into the store, where another tab may have written; and renew a token that ends soon, if that is asked.
-   * @param {boolean} renews
-   * @returns {Promise<?Record>} what stands there
-   * @throws {SessionError} what stands there is damaged, and says nothing of an end
-   */
-  async look(renews) {
-    const [, stored] = await this.read();
-    if (this.own.is_signed_in && !this.#flight) {
-      const judged = judgeStored(stored, this.own, now().wall);
-      if (judged) this.tookOver(judged);
-      else if (renews) this.#decide((at) => this.refresher.beforeSending(at));
-    }
-    return stored;
+    this.own = { ...outcome.renewed, is_signed_in: true };
   }
 
   /**
@@ -166,14 +157,11 @@ export class Gate {
    * @returns {Promise<[?string, ?Record]>}
    */
   async read(forgives) {
-    const { store, veil, baseURL } = this.around;
-    const document = await store.load();
-    const { record, refused } = document === null ? {} : parse(document);
-    const isOurs = record ? record.server === baseURL : !refused || (forgives && !/^(foreign|later)/.test(refused));
-    if (!isOurs) throw new SessionError("store_refused", "another program's data is in the store: give another name");
-    if (record && !record.ended && veil) return [document, await veil.lift(record)];
-    veil?.keep(null);
-    return [document, record ?? null];
+    const { veil, baseURL } = this.around;
+    const document = await this.#stored("load");
+    const record = document === null ? null : parse(document);
+    if (document !== null && record?.server !== baseURL) (await fallbacks()).refuse(document, forgives);
+    return [document, veil ? await veil.lift(record) : record];
   }
 
   /**
@@ -183,10 +171,29 @@ export class Gate {
    * @returns {Promise<boolean>} false: something else stands there by now
    */
   async write(document, record) {
-    const { store, veil } = this.around;
-    const isDone = await store.swap(document, record && render(veil ? { ...record, access_token: null } : record));
+    const { veil } = this.around;
+    const isDone = await this.#stored("swap", document, record && render(veil ? { ...record, access_token: null } : record));
     if (isDone) veil?.keep(record);
     return isDone;
+  }
+
+  /**
+   * Ask the store, which gives way to memory where it never worked: storage is blocked, or full. Once something has been
+   * kept in it, a fault is a passing one: whoever went on in memory then would rotate a token that other tabs hold.
+   * @param {"load" | "swap"} name
+   * @param {any[]} given
+   * @returns {Promise<any>}
+   */
+  async #stored(name, ...given) {
+    const { around } = this;
+    const ask = async () => /** @type {any} */ (around.store)[name](...given);
+    const value = await ask().catch(async (cause) => {
+      if (this.#hasKept) throw cause;
+      (await fallbacks()).shelter(around, cause);
+      return ask();
+    });
+    this.#hasKept ||= !!value;
+    return value;
   }
 
   /**
@@ -194,12 +201,11 @@ export class Gate {
    * @param {?number} refusedGeneration
    * @param {boolean} isRepeatable
    * @param {?AbortSignal} [signal]
-   * @param {boolean} [wantsNew]
    * @param {Own} [owner] whose request it is
    */
-  async #follow(question, refusedGeneration, isRepeatable, signal, wantsNew, owner = this.own) {
+  async #follow(question, refusedGeneration, isRepeatable, signal, owner = this.own) {
     signal?.throwIfAborted();
-    let decision = this.#decide(question, wantsNew);
+    let decision = this.#decide(question);
     while (decision.waits) {
       const outcome = await untilAborted(/** @type {Promise<Outcome>} */ (this.#flight), signal);
       decision = this.#decide((at) => this.refresher.afterWaiting(at, outcome, refusedGeneration, isRepeatable));
@@ -213,51 +219,33 @@ export class Gate {
     if (error instanceof SessionError) throw error;
     // Sums of clocks are not exact.
     const retryAfterSeconds = Math.max(1, Math.ceil(rest - 1e-6));
-    throw new SessionError("refresh_unavailable", `no valid access token, and no new one: ${why}`, {
+    throw new SessionError("refresh_unavailable", `no new access token: ${why}`, {
       retryAfterSeconds, cause: error,
     });
   }
 
-  /** @param {(at: Moment) => Decision} question @param {boolean} [wantsNew] */
-  #decide(question, wantsNew) {
+  /** @param {(at: Moment) => Decision} question */
+  #decide(question) {
     const decision = question(now());
-    if (decision.starts) this.#start(decision.over, wantsNew);
+    if (decision.starts) this.#start(decision);
     return decision;
   }
 
-  /** @param {string | undefined} over @param {boolean | undefined} wants_new */
-  #start(over, wants_new) {
-    const own = { ...this.own, wants_new };
+  /** @param {Decision} decision */
+  #start({ over, wantsNew }) {
+    const own = { ...this.own, wants_new: wantsNew };
     this.refresher.isFlying = true;
     const flight = inTime(this.#refresh(own, over), this.around.timeoutSeconds)
       // A fault of ours signs nobody out, and whoever waits is told.
-      .catch((error) => /** @type {Outcome} */ ({ failed: { why: String(error?.message ?? error), error } }))
+      .catch((error) => /** @type {Outcome} */ ({ failed: { why: error?.message, error } }))
       .then((outcome) => {
-        const { ended } = outcome;
-        if (this.#flight !== flight) return ended ? { failed: { why: "a sign-in or sign-out came first" } } : outcome;
-        this.#flight = null;
-        this.#apply(outcome);
-        // After those who wait have been told.
-        if (ended && (ended.is_news || own.is_signed_in)) setTimeout(() => this.around.onEnd(ended.reason));
+        // A sign-in or sign-out came first.
+        if (this.#flight !== flight) return outcome.ended ? { failed: {} } : outcome;
+        // An end is told after those who wait.
+        this.tookOver(outcome, own, setTimeout);
         return outcome;
       });
     this.#flight = flight;
-  }
-
-  /** @param {Outcome} outcome */
-  #apply(outcome) {
-    const { refresher } = this;
-    const { renewed, failed } = outcome;
-    refresher.flightEnded(now(), outcome, Math.random());
-    if (failed) {
-      this.#failed = failed;
-    } else if (renewed && refresher.holding) {
-      const { session_id, account, access_token } = renewed;
-      this.own = refresher.holding.owner = { session_id, account, access_token, is_signed_in: true };
-      this.around.onRenew(renewed.is_fetched === true);
-    } else {
-      this.own = { ...this.own, is_signed_in: false };
-    }
   }
 
   /**
@@ -266,22 +254,23 @@ export class Gate {
    * @returns {Promise<Outcome>}
    */
   async #refresh(own, over) {
-    const { store, timeoutSeconds } = this.around;
-    const giveUpAt = monotonic() + timeoutSeconds;
+    const { around } = this;
+    const giveUpAt = monotonic() + around.timeoutSeconds;
     const judged = judgeStored((await this.read())[1], own, now().wall);
-    return judged ?? store.lease(() => this.#refreshUnderLease(own, over, giveUpAt), timeoutSeconds * 1000);
+    // Read first, so that a storage that does not work has given way to memory.
+    return judged ?? around.store.lease(() => this.#refreshUnderLease(own, over, giveUpAt), around.timeoutSeconds * 1000);
   }
 
   /** @param {Own} own @param {string | undefined} over @param {number} giveUpAt @returns {Promise<Outcome>} */
   async #refreshUnderLease(own, over, giveUpAt) {
     const { timeoutSeconds } = this.around;
     /** @type {import("./decide/refresher.js").Failed} */
-    let failed = { why: "no time was left for a refresh" };
+    let failed = { why: "no time was left" };
     for (const pauseSeconds of PAUSES_SECONDS) {
       const readAt = now();
       const [document, stored] = await this.read();
       const judged = judgeStored(stored, own, readAt.wall);
-      if (judged || !stored) return judged ?? {};
+      if (judged || !stored) return /** @type {Outcome} */ (judged);
       const sentAt = now();
       // The tab may have been frozen since the refresh token was read: it is read again.
       if (sentAt.wall - readAt.wall > ASLEEP_SECONDS) {
@@ -313,11 +302,10 @@ export class Gate {
   async #ask({ refresh_token, session_id }, seconds) {
     const { around } = this;
     try {
-      const { status, retryAfter, document } = await around.call("refresh", refresh_token, seconds * 1000);
+      const { status, retryAfter, document } = await sendCall(around, "refresh", refresh_token, seconds * 1000);
       return readRefresh(/** @type {Speech} */ (around.speech), status, retryAfter, document, session_id);
     } catch (/** @type {any} */ error) {
-      const why = `no answer to the refresh: ${error.message}`;
-      return { unusable: { why, retry_after_seconds: null, is_stale: false, is_final: false } };
+      return unusable(`no answer (${error.message})`, null, false);
     }
   }
 }

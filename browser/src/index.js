@@ -4,8 +4,7 @@ import { Session as Core } from "./session.js";
 
 export { adopt } from "./adopting.js";
 export { SessionError } from "./errors.js";
-export { indexedDBStore, memoryStore } from "./keep/stores.js";
-export { localStorageStore, sessionStorageStore } from "./keep/web_storage.js";
+export { indexedDBStore, localStorageStore, memoryStore, sessionStorageStore } from "./stores.js";
 
 export class Session extends Core {
   /**

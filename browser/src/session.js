@@ -2,15 +2,14 @@
 /** The session of one user at one server, for every tab that shares its store. */
 
 import { LONGEST_BODY_READ, parseBody, refusal, wantsBody } from "./decide/answers.js";
-import { absolute, readUpTo, sendCall } from "./calls.js";
+import { absolute, readUpTo } from "./calls.js";
 import { Channel } from "./keep/channel.js";
 import { Gate } from "./gate.js";
 import { Home } from "./decide/origins.js";
-import { ownSpeech } from "./decide/speech.js";
-import { account, dialects, fallbacks } from "./parts.js";
-import { indexedDBStore, sheltered } from "./keep/stores.js";
+import { cookieSpeech } from "./decide/speech.js";
+import { account, bodies, dialects, fallbacks, upkeep } from "./parts.js";
+import { indexedDBStore } from "./keep/indexed_db.js";
 import { veil } from "./keep/veil.js";
-import { watch } from "./waking.js";
 
 /** @typedef {import("./gate.js").Holding} Holding */
 /** @typedef {import("./decide/record.js").Record} Record */
@@ -40,8 +39,8 @@ export class Session extends EventTarget {
   #channel;
   #dialect;
   #closing = new AbortController();
-  #isWatching = false;
-  #hasSeenSomebody = false;
+  /** @type {Promise<Speech> | undefined} */
+  #beginning;
 
   /** @param {Settings} settings */
   constructor({ baseURL = globalThis.location?.origin, delivery, store, dialect, origins, timeoutSeconds = 30,
@@ -50,10 +49,10 @@ export class Session extends EventTarget {
     this.baseURL = String(baseURL).replace(/\/+$/, "");
     this.home = new Home(this.baseURL, origins);
     this.timeoutSeconds = timeoutSeconds;
+    this.store = store ?? indexedDBStore(name);
     this.#channel = new Channel(`evertoken:${name}`);
-    this.store = sheltered(store ?? indexedDBStore(name), ({ message }) => this.lack("no storage", ` (${message})`));
-    this.#dialect = dialect;
-    if (!dialect || dialect === "evertoken") this.#speak(ownSpeech((delivery ?? (store ? "body" : "cookie")) === "cookie"));
+    this.#dialect = dialect === "evertoken" ? "" : dialect;
+    if (!this.#dialect && (delivery ?? (store ? "body" : "cookie")) === "cookie") this.#speak(cookieSpeech);
   }
 
   /** Who is signed in on this page; null: nobody. The account is what was typed at sign-in, where that is remembered. */
@@ -71,13 +70,9 @@ export class Session extends EventTarget {
   async restore() {
     const { isCookie } = await this.ready();
     let [, stored] = await this.gate.read(true);
-    const isOver = !stored || stored.ended !== null;
-    if (isCookie && (isOver || (stored?.refresh_expires_at ?? Infinity) <= Date.now() / 1000)) {
-      stored = await (await account()).ask(this, stored);
-    } else if (isOver) {
-      stored = null;
-    }
-    if (!stored) return false;
+    const isPast = !stored || stored.ended || (stored.refresh_expires_at ?? Infinity) <= Date.now() / 1000;
+    if (isCookie && isPast) stored = await (await account()).ask(this, stored);
+    if (!stored || stored.ended) return false;
     this.gate.adopt(stored);
     this.tell("signedin", { isElsewhere: false });
     return true;
@@ -124,17 +119,16 @@ export class Session extends EventTarget {
     const request = input instanceof Request ? input : null;
     const url = request?.url ?? new URL(/** @type {string} */ (input), `${this.baseURL}/`).href;
     const target = request ?? url;
-    const untouched = () => globalThis.fetch(target, init);
-    if (!auth || !this.home.covers(url)) return untouched();
-    const { header, scheme, optsOut } = await this.ready();
     const headers = new Headers(init.headers ?? request?.headers);
-    if (!this.home.covers(url) || optsOut?.(headers)) return untouched();
-    const isRepeatable = !(init.body instanceof ReadableStream);
+    const isOurs = () => auth && this.home.covers(url);
+    const speech = isOurs() && (await this.ready());
+    if (!speech || !isOurs() || speech.optsOut?.(headers)) return globalThis.fetch(target, init);
     const send = async (/** @type {Holding} */ { access_token }) => {
-      headers.set(header, scheme + access_token);
+      headers.set(speech.header, speech.scheme + access_token);
       const answer = await globalThis.fetch(request?.clone() ?? target, { ...init, headers });
       return { answer, refusal: await this.judge(answer) };
     };
+    const isRepeatable = !(init.body instanceof ReadableStream);
     return (await this.gate.sent(send, isRepeatable, init.signal ?? request?.signal)).answer;
   }
 
@@ -148,7 +142,7 @@ export class Session extends EventTarget {
     const speech = /** @type {Speech} */ (this.speech);
     if (response.redirected && !this.home.covers(response.url)) return null;
     const reads = wantsBody(speech, status, headers.get("Content-Type"), headers.get("Content-Length"));
-    return refusal(speech, status, reads ? parseBody(await readUpTo(LONGEST_BODY_READ, response.clone())) : undefined);
+    return refusal(speech, status, parseBody(reads ? await readUpTo(LONGEST_BODY_READ, response.clone()) : null));
   }
 
   /** Let go of the page: no renewal on waking, no word from other tabs. Nobody is signed out by it. */
@@ -162,50 +156,37 @@ export class Session extends EventTarget {
    * For the modules of this package.
    * @throws {TypeError} the dialect is none
    */
-  async ready() {
-    if (!this.speech) {
-      const { readDialect } = await dialects();
-      const speech = await readDialect(this.#dialect);
-      if (!this.speech) this.#speak(speech);
+  ready() {
+    return (this.#beginning ??= this.#begin());
+  }
+
+  async #begin() {
+    const { open } = this.#channel;
+    const again = () => (this.#beginning = undefined);
+    try {
+      if (!this.speech) {
+        this.#speak(this.#dialect ? await (await dialects()).readDialect(this.#dialect, this) : (await bodies()).bodySpeech);
+      }
+      if (globalThis.location) {
+        if (!(open && globalThis.navigator?.locks)) (await fallbacks()).tellLacks(this, !!open);
+        // Not waited for; where it does not load, it is asked for with the next use.
+        upkeep().then(({ watch }) => watch(this, this.#channel, this.#closing.signal), again);
+      }
+      return /** @type {Speech} */ (this.speech);
+    } catch (error) {
+      again();
+      throw error;
     }
-    this.#watch();
-    return /** @type {Speech} */ (this.speech);
-  }
-
-  /** Say that something is weaker than it should be. @param {string} what @param {string} [more] */
-  lack(what, more = "") {
-    const at = this.weaknesses.push(what + more) - 1;
-    // Without the words for it, at least what it is.
-    const told = (/** @type {string} */ words) => this.tell("weaker", { what, message: (this.weaknesses[at] += words) });
-    fallbacks().then(({ weaker }) => told(weaker(what)), () => told(""));
-  }
-
-  /** @param {string} type @param {{[member: string]: unknown}} [more] */
-  tell(type, more) {
-    this.dispatchEvent(Object.assign(new Event(type), more));
   }
 
   /**
-   * One of the API's own calls, once.
-   * @param {import("./decide/speech.js").Call} name
-   * @param {?string} token
-   * @param {number} timeoutMs
-   * @param {{[member: string]: unknown}} [members]
+   * @param {string} type
+   * @param {{[member: string]: unknown}} more
+   * @param {boolean} [isNews] for other tabs, too
    */
-  call(name, token, timeoutMs, members) {
-    return sendCall(this.baseURL, /** @type {Speech} */ (this.speech).call(name, token, members), timeoutMs);
-  }
-
-  /** @param {string} reason */
-  onEnd(reason) {
-    this.#channel.tell({ changed: true });
-    this.tell("signedout", { reason });
-  }
-
-  /** @param {boolean} isFetched */
-  onRenew(isFetched) {
-    if (isFetched) this.#channel.tell({ changed: true });
-    this.tell("token");
+  tell(type, more, isNews) {
+    if (isNews) this.#channel.tell({ changed: true });
+    this.dispatchEvent(Object.assign(new Event(type), more));
   }
 
   /** @param {Speech} speech */
@@ -213,39 +194,6 @@ export class Session extends EventTarget {
     this.home.leaveOut(speech.ownCalls.map((url) => absolute(this.baseURL, url)));
     if (speech.isCookie) this.veil = veil(this.#channel);
     this.speech = speech;
-  }
-
-  #watch() {
-    if (this.#isWatching) return;
-    this.#isWatching = true;
-    if (globalThis.location) {
-      if (!globalThis.navigator?.locks) this.lack("no Web Locks");
-      if (!this.#channel.open) this.lack("no BroadcastChannel");
-    }
-    if (this.speech?.weakness) this.lack(this.speech.weakness);
-    let hasFetchedAhead = false;
-    /** @type {(renews: boolean, isIdle?: boolean) => Promise<void>} */
-    const look = async (renews, isIdle) => {
-      // So that a page which stays open can sign out also when the files it came from are gone.
-      if (isIdle && !hasFetchedAhead) account().catch(() => {});
-      hasFetchedAhead ||= !!isIdle;
-      try {
-        const stored = await this.gate.look(renews);
-        const isSomebody = stored?.ended === null;
-        // Another tab has signed in while nobody is signed in here.
-        if (isSomebody && !this.user && !this.#hasSeenSomebody) this.tell("signedin", { isElsewhere: true });
-        this.#hasSeenSomebody = isSomebody;
-      } catch {
-        // Nobody waits for it, and the next request tells.
-      }
-    };
-    let isAway = false;
-    // A frozen tab hears the others, but a transaction that it began would hold all of them up.
-    this.#channel.hear(({ changed }) => void (changed && !isAway && look(false)));
-    watch(look, () => this.gate.refresher.cameOnline(), (isIt) => {
-      isAway = isIt;
-      this.gate.wasAway ||= isIt;
-    }, this.#closing.signal);
   }
 }
 

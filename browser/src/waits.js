@@ -29,7 +29,7 @@ export const inTime = (work, seconds) =>
       const from = monotonic();
       timer = setTimeout(() => {
         if (mayBeLate && monotonic() - from > longest + ASLEEP_SECONDS) wait(false);
-        else reject(new Error(`no answer in ${longest} seconds, from the store or the network`));
+        else reject(new Error(`no answer in ${longest} s from the store or the network`));
       }, longest * 1000);
     };
     wait(true);
@@ -64,15 +64,11 @@ export function lazily(load) {
   /** @type {Promise<T> | undefined} */
   let loading;
   let failures = 0;
-  const again = async (/** @type {any} */ cause) => {
-    const [url] = /\w+:\/\/\S+/.exec(cause.message) ?? [];
-    try {
-      if (url) return await import(/* @vite-ignore */ /* webpackIgnore: true */ `${url}?${++failures}`);
-    } catch {
-      // As before: its own cause is told.
-    }
-    throw cause;
-  };
+  // Without a URL in the error this fails, too; and the cause is told that was first.
+  const again = (/** @type {any} */ cause) =>
+    import(/* @vite-ignore */ /* webpackIgnore: true */ `${/\w+:\/\/\S+/.exec(cause.message)}?${++failures}`).catch(() => {
+      throw cause;
+    });
   const refused = (/** @type {any} */ cause) => {
     loading = undefined;
     throw new SessionError("refresh_unavailable", `a part of the client does not load: ${cause.message}`, { cause });

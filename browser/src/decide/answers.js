@@ -11,7 +11,8 @@
 
 /** A longer answer is not looked into: it is data, not a refusal. */
 export const LONGEST_BODY_READ = 1024 * 1024;
-const LONGEST_LIFETIME_SECONDS = 10 * 365 * 86_400;
+/** Ten years. */
+const LONGEST_LIFETIME_SECONDS = 315_360_000;
 
 /**
  * Whether this may go into a header: visible ASCII, at most 16 KiB.
@@ -26,16 +27,20 @@ export const isToken = (value) => typeof value === "string" && /^[!-~]{1,16384}$
  * @param {number} longest
  */
 const printable = (text, longest) =>
-  typeof text === "string" && text && !/(?! )[\p{C}\p{Z}]/u.test(text) ? Array.from(text).slice(0, longest).join("") : null;
+  typeof text === "string" && text && !/(?! )[\p{C}\p{Z}]/u.test(text) ? [...text].slice(0, longest).join("") : null;
 
-/** The body as JSON, or undefined. @param {?ArrayBuffer | Uint8Array} bytes */
-export function parseBody(bytes) {
+/** What a text says as JSON; undefined: nothing. @param {() => string} text */
+export function parseJSON(text) {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(/** @type {BufferSource} */ (bytes)));
+    return JSON.parse(text());
   } catch {
     return undefined;
   }
 }
+
+/** The body as JSON, or undefined. @param {?ArrayBuffer | Uint8Array} bytes */
+export const parseBody = (bytes) =>
+  parseJSON(() => new TextDecoder("utf-8", { fatal: true }).decode(/** @type {BufferSource} */ (bytes)));
 
 /**
  * Whether the body has to be read to judge an answer; otherwise a stream stays a stream.
@@ -47,7 +52,7 @@ export function parseBody(bytes) {
 export const wantsBody = (speech, status, type, length) =>
   speech.looksInto(status) &&
   /^\s*(application\/|[^;]+\+)json\s*(;|$)/i.test(type ?? "") &&
-  !(/^\d+$/.test(length ?? "") && Number(length) > LONGEST_BODY_READ);
+  !(/^\d+$/.test(String(length)) && Number(length) > LONGEST_BODY_READ);
 
 /**
  * Whether an answer is a refusal of the access token.
@@ -65,14 +70,14 @@ export function refusal(speech, status, document) {
 const reasonIn = (speech, document) => printable(speech.find(document, "reason"), 64) ?? "unknown";
 
 /** The seconds of a Retry-After header; null without one, or for a date. @param {?string | undefined} text */
-export const retryAfter = (text) => (/^\d{1,9}$/.test((text ?? "").trim()) ? Number(text) : null);
+export const retryAfter = (text) => (/^\s*\d{1,9}\s*$/.test(text ?? "") ? Number(text) : null);
 
 /**
  * @param {string} why
  * @param {?number} retry_after_seconds
  * @returns {{tokens?: undefined, over?: undefined, unusable: Unusable}}
  */
-const unusable = (why, retry_after_seconds = null, is_final = true, is_stale = false) => ({
+export const unusable = (why, retry_after_seconds = null, is_final = true, is_stale = false) => ({
   unusable: { why, retry_after_seconds, is_stale, is_final },
 });
 
@@ -109,14 +114,13 @@ export function readRefresh(speech, status, retry, document, sessionId) {
 export function readTokens(speech, document) {
   if (document === undefined) return unusable("the answer is not JSON");
   const at = (/** @type {string} */ name) => /** @type {any} */ (speech.find(document, name) ?? null);
-  const [access_token, refresh_token, id] = ["access_token", "refresh_token", "session_id"].map(at);
-  const lifetime = at("expires_in") ?? speech.lifetime_seconds ?? null;
+  const [access_token, refresh_token, id, lifetime] = ["access_token", "refresh_token", "session_id", "expires_in"].map(at);
   const expires_in = seconds(lifetime);
   const lacking =
     (!isToken(access_token) && "access_token") ||
     (refresh_token !== null && !isToken(refresh_token) && "refresh_token") ||
     // Also where it says that the token has expired already.
-    (lifetime !== null && !(expires_in !== null && expires_in > 0) && "expires_in");
+    (lifetime !== null && !(/** @type {number} */ (expires_in) > 0) && "expires_in");
   if (lacking) return unusable(`the answer has no usable ${lacking}`);
   return {
     tokens: {
@@ -127,8 +131,6 @@ export function readTokens(speech, document) {
   };
 }
 
-/** A number of seconds; some servers write it as text. @param {unknown} value @returns {?number} */
-function seconds(value) {
-  if (typeof value === "string" && /^\d{1,11}$/.test(value)) value = Number(value);
-  return Number.isFinite(value) ? Math.min(/** @type {number} */ (value), LONGEST_LIFETIME_SECONDS) : null;
-}
+/** @param {unknown} value @returns {?number} */
+const seconds = (value) =>
+  Number.isFinite(value) ? Math.min(/** @type {number} */ (value), LONGEST_LIFETIME_SECONDS) : null;

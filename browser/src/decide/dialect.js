@@ -23,6 +23,7 @@
  */
 /** @typedef {Partly<Dialect> & {$schema?: string}} DialectDocument */
 
+import { lack } from "../keep/weaknesses.js";
 import { lazily } from "../waits.js";
 import { refuseContradictions } from "./contradictions.js";
 import { refuseMembers } from "./members.js";
@@ -103,16 +104,22 @@ export function read(document) {
 /**
  * How an API speaks, by a document or a built-in's name.
  * @param {unknown} given
+ * @param {import("../session.js").Session} session that says what is weaker with it
  * @returns {Promise<Speech>}
  * @throws {TypeError} there is no such dialect
  */
-export async function readDialect(given) {
-  if (typeof given !== "string") return speechOf(read(given));
-  const { DIALECTS } = await builtIn();
-  if (!Object.hasOwn(DIALECTS, given)) {
-    throw new TypeError(`there is no dialect ${given}: name one of ${Object.keys(DIALECTS).join(", ")}, or give a document`);
+export async function readDialect(given, session) {
+  let document = given;
+  if (typeof given === "string") {
+    const { DIALECTS } = await builtIn();
+    if (!Object.hasOwn(DIALECTS, given)) {
+      throw new TypeError(`there is no dialect ${given}: name one of ${Object.keys(DIALECTS).join(", ")}, or give a document`);
+    }
+    document = /** @type {Record<string, unknown>} */ (DIALECTS)[given];
   }
-  return speechOf(read(/** @type {Record<string, unknown>} */ (DIALECTS)[given]));
+  const speech = speechOf(read(document));
+  if (!/^authorization$/i.test(speech.header)) lack(session, "a token header of its own");
+  return speech;
 }
 
 /** @param {Dialect} dialect @returns {Speech} */
@@ -133,12 +140,12 @@ export function speechOf(dialect) {
     scheme: scheme === null ? "" : `${scheme} `,
     isCookie,
     isRepeatable: dialect.refresh_is_repeatable,
-    lifetime_seconds: dialect.lifetime_seconds,
     more: {},
-    ownCalls: [dialect.login?.url, dialect.refresh?.url, csrf?.url].filter((url) => url != null),
+    ownCalls: [dialect.login?.url, dialect.refresh?.url, csrf?.url].filter((url) => url != null).map(placed),
     call: (name, token, members = {}) => written(dialect, name, token, members),
     find: (document, name) => {
       const found = find(document, /** @type {any} */ (places)[name]);
+      if (/expires_in$/.test(name)) return number(found) ?? (name === "expires_in" ? dialect.lifetime_seconds : undefined);
       return isCookie && name === "refresh_token" ? found ?? csrfCookie() : found;
     },
     looksInto: (status) => [...over, ...expired].some((rule) => rule.status === status && Object.keys(rule.body).length),
@@ -148,9 +155,14 @@ export function speechOf(dialect) {
       return fits(expired, status, document) ? "expired" : "accepted";
     },
     optsOut: (headers) => opt_out !== null && headers.get(opt_out.header) === opt_out.value,
-    weakness: /^authorization$/i.test(header) ? undefined : "a token header of its own",
   };
 }
+
+/** From the base URL, with one slash; or absolute. @param {string} url */
+const placed = (url) => (/^[a-z]+:/i.test(url) ? url : url.replace(/^\/*/, "/"));
+
+/** Some servers write seconds as text. @param {unknown} value */
+const number = (value) => (typeof value === "string" && /^\d{1,11}$/.test(value) ? Number(value) : value);
 
 /**
  * A call as fetch takes it; null: there is no such call.
@@ -163,15 +175,18 @@ export function speechOf(dialect) {
 function written({ csrf, refresh, ...calls }, name, token, members) {
   const isCookie = refresh?.token.kind === "cookie";
   const credentials = isCookie ? "include" : undefined;
-  if (name === "csrf") return csrf?.url ? [csrf.url, { headers: { Accept: "application/json" }, credentials }] : null;
+  if (name === "csrf") return csrf?.url ? [placed(csrf.url), { headers: { Accept: "application/json" }, credentials }] : null;
   const call = name === "refresh" ? refresh : calls[name];
-  if (!call) return null;
+  if (!call) {
+    if (name === "refresh") throw new TypeError("the API has no such call");
+    return null;
+  }
   const { kind, name: place, scheme } = call.token;
   const headers = new Headers({ Accept: "application/json", ...call.headers });
   const { username, password, ...more } = members;
   const body = /** @type {Record<string, any>} */ ({ ...call.body });
   if (name === "login") Object.assign(body, { [call.username]: username, [call.password]: password }, more);
-  let url = call.url;
+  let url = placed(call.url);
   if (token !== null) {
     if (kind === "cookie" && csrf) headers.set(csrf.header, token);
     if (kind === "body") body[place] = token;

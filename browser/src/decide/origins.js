@@ -27,7 +27,7 @@ export function unescaped(text) {
 /** @param {string} url */
 function demanded(url) {
   const found = parts(url);
-  if (!found[0]) throw new TypeError(`${url} is not an http or https URL with a host`);
+  if (!found[0]) throw new TypeError(`${url} is no http or https URL with a host`);
   return found;
 }
 

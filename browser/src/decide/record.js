@@ -8,49 +8,46 @@
  *   wants_new?: boolean}} Own
  */
 
-import { isToken } from "./answers.js";
+import { isToken, parseJSON } from "./answers.js";
 
 /** @typedef {import("./refresher.js").Outcome} Outcome */
 /** @typedef {import("./answers.js").Tokens} Tokens */
 
-const FORMAT = 1;
+export const FORMAT = 1;
 
-/** What is not there. In this order a document's members are looked at. @type {Record} */
+/**
+ * What is not there; of the server and the version that is wrong. In this order a document's members are looked at.
+ * @type {Record}
+ */
 export const EMPTY = {
-  server: "", version: 0, access_token: null, refresh_token: null, obtained_at: 0, expires_at: null,
+  server: "", version: -1, access_token: null, refresh_token: null, obtained_at: 0, expires_at: null,
   refresh_expires_at: null, session_id: null, account: null, ended: null,
 };
 
-/** @param {string} name @param {any} value */
-function isRight(name, value) {
+/** Whether a member may be so. @param {string} name @param {any} value */
+export function isRight(name, value) {
+  if (value === null && EMPTY[/** @type {keyof Record} */ (name)] === null) return true;
   if (/_token$/.test(name)) return isToken(value);
   if (/_at$/.test(name)) return Number.isFinite(value);
   if (name === "version") return Number.isInteger(value) && value >= 0;
-  return typeof value === "string" && value !== "" && Array.from(value).length <= 2048;
+  return typeof value === "string" && value !== "" && [...value].length <= 2048;
 }
 
 /**
  * Read a document of a store.
  * @param {string} document
- * @returns {{record?: Record, refused?: "not_json" | "foreign" | "later_format" | "no_token" | "member",
- *   member?: string}}
+ * @returns {?Record} null: it is none, which `why` in damaged.js tells more of
  */
 export function parse(document) {
-  let members;
-  try {
-    members = JSON.parse(document);
-  } catch {
-    return { refused: "not_json" };
-  }
-  if (members?.evertoken !== FORMAT) return { refused: members?.evertoken === undefined ? "foreign" : "later_format" };
+  const members = parseJSON(() => document);
+  if (members?.evertoken !== FORMAT) return null;
   /** @type {any} */
   const record = { ...EMPTY };
   for (const name in EMPTY) {
-    const value = members[name] ?? (name === "server" || name === "version" ? "" : null);
-    if (value !== null && !isRight(name, value)) return { refused: "member", member: name };
-    record[name] = value ?? record[name];
+    record[name] = members[name] ?? record[name];
+    if (!isRight(name, record[name])) return null;
   }
-  return record.ended ?? record.access_token ?? record.refresh_token ? { record } : { refused: "no_token" };
+  return record.ended ?? record.access_token ?? record.refresh_token ? record : null;
 }
 
 /** The document of a record. Holds secrets. @param {Record} record */
@@ -59,6 +56,10 @@ export const render = (record) => JSON.stringify({ evertoken: FORMAT, ...record 
 /** Whether its access token is good at a time. @param {Record} record @param {number} wall */
 export const isUsable = ({ access_token, expires_at }, wall) =>
   access_token !== null && (expires_at === null || wall < expires_at);
+
+/** Whether two are of one user: the same account that has signed in anew goes on. @param {Own} one @param {Own} other */
+export const isOfOne = (one, other) =>
+  (one.account ?? null) === (other.account ?? null) || (!!one.session_id && one.session_id === other.session_id);
 
 /**
  * What the record in the store makes of a refresh that is about to happen; null: refresh.
@@ -71,14 +72,17 @@ export function judgeStored(stored, { session_id, account, access_token, is_sign
   const ended = (/** @type {string} */ reason, is_news = false) => ({ ended: { reason, is_news } });
   if (!stored) return ended(is_signed_in ? "signed_out" : "not_signed_in");
   if (stored.ended) return ended(stored.ended);
-  // The same account signed in anew goes on; with another the user would change silently.
-  const isSame = stored.account === (account ?? null) || (stored.session_id && stored.session_id === session_id);
-  if (!isSame && (is_signed_in || session_id || account)) return ended("signed_in_anew", is_signed_in);
+  // With another account the user would change silently.
+  const isSomebody = is_signed_in || session_id || account;
+  if (isSomebody && !isOfOne(stored, { session_id, account })) return ended("signed_in_anew", is_signed_in);
   const isGood = isUsable(stored, wall);
   if (isGood && stored.access_token !== access_token && (access_token || !wants_new)) return renewed(stored);
   if (stored.refresh_token) return null;
   return wants_new && isGood ? { failed: { why: "there is no refresh token" } } : ended("expired", is_signed_in);
 }
+
+/** @param {?number} seconds that may not be known @param {number} more */
+const sum = (seconds, more) => (seconds === null ? null : seconds + more);
 
 /**
  * The record after a refresh: never without a refresh token where the server keeps the old one.
@@ -93,9 +97,8 @@ export const successor = (record, tokens, sentAt) => ({
   access_token: tokens.access_token,
   refresh_token: tokens.refresh_token ?? record.refresh_token,
   obtained_at: sentAt,
-  expires_at: tokens.expires_in === null ? null : sentAt + tokens.expires_in,
-  refresh_expires_at:
-    tokens.refresh_expires_in === null ? record.refresh_expires_at : sentAt + tokens.refresh_expires_in,
+  expires_at: sum(tokens.expires_in, sentAt),
+  refresh_expires_at: sum(tokens.refresh_expires_in, sentAt) ?? record.refresh_expires_at,
   session_id: record.session_id ?? tokens.session_id,
 });
 
@@ -109,7 +112,7 @@ export const renewed = (record, is_fetched = false) => ({
   renewed: {
     access_token: /** @type {string} */ (record.access_token),
     expires_at: record.expires_at,
-    lifetime_seconds: record.expires_at === null ? null : record.expires_at - record.obtained_at,
+    lifetime_seconds: sum(record.expires_at, -record.obtained_at),
     session_id: record.session_id,
     account: record.account,
     is_renewable: record.refresh_token !== null,

@@ -22,6 +22,7 @@
  * @property {Holding} [holding] the request is sent with this
  * @property {string} [over] why the session is over; what begins then is its end
  * @property {string} [reason] why the request is not sent: nobody is signed in
+ * @property {boolean} [wantsNew] no other token does than one that is fetched now
  * @property {number} [rest] the request is not sent: there is no new token, and for so many seconds none is tried
  */
 
@@ -35,8 +36,6 @@ const LONGEST_REST_SECONDS = 30;
 const LONGEST_RETRY_AFTER_SECONDS = 3600;
 /** How long a refusal of a token that has only just been renewed causes no other refresh. */
 const UNHELPFUL_SECONDS = 30;
-
-const WAIT = { waits: true };
 
 /**
  * Whether a moment has come, by the clock that is further on (RFC 7519 §4.1.4).
@@ -88,12 +87,11 @@ export class Refresher {
    */
   beforeSending(now, isRepeatable = true) {
     const { holding, isFlying } = this;
-    if (!holding || hasCome(holding.expires, now)) return this.onDemand(now);
     // What is being renewed because it was refused would only be refused again.
-    if (isFlying && holding.isRefused) return WAIT;
+    if (!holding || hasCome(holding.expires, now) || (isFlying && holding.isRefused)) return this.onDemand(now);
     const endsSoon = hasCome(isRepeatable ? holding.renew : holding.renewForGood, now);
     if (!endsSoon || this.#rest(now) || (isFlying && isRepeatable)) return { holding };
-    return isRepeatable ? { holding, starts: true } : { waits: true, starts: !isFlying };
+    return isRepeatable ? { holding, starts: true } : this.onDemand(now);
   }
 
   /**
@@ -110,7 +108,7 @@ export class Refresher {
     const current = holding?.generation === generation ? holding : null;
     if (current && over !== null) {
       current.isRefused = true;
-      return this.isFlying ? WAIT : { waits: true, starts: true, over };
+      return { waits: true, starts: !this.isFlying, over };
     }
     if (wasSentAgain) {
       // Renewing it did not help, so it is not the token's age: an audience, a role, a broken guard. One that was found in
@@ -147,10 +145,10 @@ export class Refresher {
 
   /** The application wants a new access token now, whatever becomes of the old one. @param {Moment} now @returns {Decision} */
   onDemand(now) {
-    if (this.isFlying) return WAIT;
+    const { ended, isFlying } = this;
     const rest = this.#rest(now);
-    if (!rest) return { waits: true, starts: true };
-    return this.ended ? { reason: this.ended } : { rest };
+    if (isFlying || !rest) return { waits: true, starts: !isFlying };
+    return ended ? { reason: ended } : { rest };
   }
 
   /** Somebody is signed in whose access token is not in hand. */
@@ -171,7 +169,7 @@ export class Refresher {
       const told = failed.retry_after_seconds ?? null;
       this.#isToldToRest = told !== null;
       const seconds = Math.min(LONGEST_REST_SECONDS, 2 ** this.#failures++) * (0.5 + 0.5 * jitter);
-      this.#restsUntil = now.monotonic + (told === null ? seconds : Math.min(told, LONGEST_RETRY_AFTER_SECONDS));
+      this.#restsUntil = now.monotonic + Math.min(told ?? seconds, LONGEST_RETRY_AFTER_SECONDS);
       return;
     }
     this.#failures = this.#restsUntil = 0;

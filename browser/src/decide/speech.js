@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * How an API speaks, as the session and its gate see it. Pure. Evertoken's own, written out; what another API's dialect
- * says is read by a module that is loaded only where one is named.
+ * How an API speaks, as the session and its gate see it. Pure. Evertoken's own, written out; that with both tokens in the
+ * body, and what another API's dialect says, stand in modules that are loaded only where they are wanted.
  *
  * @typedef {"accepted" | "expired" | "over" | "stale"} Verdict
  * @typedef {"login" | "refresh" | "logout" | "csrf"} Call
@@ -13,9 +13,8 @@
  * @property {boolean} isCookie the browser carries the refresh token. What stands in its place for a script is the CSRF
  *   token: with it the browser's cookie may be used, and alone it is good for nothing
  * @property {boolean} isRepeatable a refresh token may be sent again where its answer was lost
- * @property {?number} [lifetime_seconds] of an access token, where the answer does not say it
  * @property {{[member: string]: unknown}} more what a sign-in says besides
- * @property {string[]} ownCalls URLs that no access token goes to
+ * @property {string[]} ownCalls URLs that no access token goes to; as those of calls absolute, or paths from the base URL
  * @property {(call: Call, token: ?string, members?: {[member: string]: unknown}) => ?[string, RequestInit]} call
  *   its URL, and how it is sent; null: there is no such call
  * @property {(document: any, name: string) => unknown} find what an answer says by that name of ours
@@ -23,36 +22,30 @@
  * @property {(status: number, document: any, isRefresh?: boolean) => Verdict} verdict of a resource's answer, or a
  *   refresh's; accepted if that is worth looking for tokens in it
  * @property {(headers: Headers) => boolean} [optsOut] whether a request goes out as it is
- * @property {string} [weakness] what is weaker than with evertoken's own
  */
 
-/** Evertoken's own. @param {boolean} isCookie @returns {Speech} */
-export const ownSpeech = (isCookie) => ({
+/** Evertoken's own, with its refresh token in a cookie. @type {Speech} */
+export const cookieSpeech = {
   header: "Authorization",
   scheme: "Bearer ",
-  isCookie,
+  isCookie: true,
   isRepeatable: true,
-  more: isCookie ? { delivery: "cookie" } : {},
+  more: { delivery: "cookie" },
   ownCalls: ["/auth/login", "/auth/refresh", "/auth/csrf"],
-  call(name, token, members) {
-    const isQuestion = name === "csrf";
-    if (isQuestion && !isCookie) return null;
-    const headers = new Headers(isQuestion ? {} : { "Content-Type": "application/json" });
-    if (isCookie && token) headers.set("X-CSRF-Token", token);
-    return [`/auth/${name}`, {
-      method: isQuestion ? "GET" : "POST",
-      headers,
-      body: isQuestion ? null : JSON.stringify(isCookie || !token ? { ...members } : { refresh_token: token }),
-      credentials: isCookie ? "include" : "same-origin",
-    }];
-  },
-  find: (document, name) => document?.[isCookie && name === "refresh_token" ? "csrf_token" : name],
+  call: (name, token, members = {}) => [`/auth/${name}`, {
+    credentials: "include",
+    ...(name !== "csrf" && {
+      method: "POST",
+      headers: { "Content-Type": "application/json", ...(token && { "X-CSRF-Token": token }) },
+      body: JSON.stringify(members),
+    }),
+  }],
+  find: (document, name) => document?.[name === "refresh_token" ? "csrf_token" : name],
   looksInto: (status) => status === 401,
   verdict(status, document, isRefresh) {
     const said = `${status} ${document?.code}`;
-    if (said === "401 session_over") return "over";
-    if (!isRefresh) return status === 401 ? "expired" : "accepted";
-    if (said === "401 token_invalid" || (isCookie && said === "403 csrf")) return "over";
-    return said === "503 stale" ? "stale" : "accepted";
+    if (said === "401 session_over" || (isRefresh && /^(401 token_invalid|403 csrf)$/.test(said))) return "over";
+    if (!isRefresh && status === 401) return "expired";
+    return isRefresh && said === "503 stale" ? "stale" : "accepted";
   },
-});
+};

@@ -19,12 +19,9 @@ export class Channel {
     }
   }
 
-  /** @param {(notice: Notice) => void} hear @returns {() => void} stops it */
-  hear(hear) {
-    const { open } = this;
-    const told = (/** @type {MessageEvent} */ { data }) => hear(data ?? {});
-    open?.addEventListener("message", told);
-    return () => open?.removeEventListener("message", told);
+  /** @param {(notice: Notice) => void} hear @param {AbortSignal} [signal] ends it */
+  hear(hear, signal) {
+    this.open?.addEventListener("message", ({ data }) => hear(data ?? {}), { signal });
   }
 
   /** @param {Notice} notice */

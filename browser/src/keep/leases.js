@@ -16,7 +16,7 @@ export function inTurn() {
 }
 
 /**
- * One after the other among all tabs of the origin; null where there are no Web Locks.
+ * One after the other among all tabs of the origin, where there are Web Locks.
  *
  * A tab that was frozen in mid-refresh holds its lock for as long as it is frozen. So half of the time is spent waiting,
  * and then the lock is taken from it: it compares before it writes, and reads again when it thaws.
@@ -24,21 +24,18 @@ export function inTurn() {
  * @param {string} name
  * @param {() => Promise<T>} work
  * @param {number} timeoutMs
- * @returns {?Promise<T>}
+ * @returns {Promise<T>}
  */
-export function leased(name, work, timeoutMs) {
-  const { locks } = globalThis.navigator ?? {};
-  if (!locks) return null;
+export async function leased(name, work, timeoutMs) {
   /** @type {Promise<T> | undefined} */
   let working;
   const take = (/** @type {LockOptions} */ how) =>
-    locks.request(`evertoken:${name}`, how, () => (working = work())).catch((error) => {
+    navigator.locks.request(`evertoken:${name}`, how, () => (working = work()));
+  await take({ signal: AbortSignal.timeout(Math.ceil(timeoutMs / 2)) })
+    .catch(() => working ?? take({ steal: true }))
+    .catch((error) => {
       // Taken from us in mid-work: the work goes on, and its own end counts.
-      if (working) return working;
-      throw error;
+      if (!working) throw error;
     });
-  return take({ signal: AbortSignal.timeout(timeoutMs / 2) }).catch((error) => {
-    if (working || error.name !== "TimeoutError") throw error;
-    return take({ steal: true });
-  });
+  return /** @type {Promise<T>} */ (/** @type {unknown} */ (working));
 }

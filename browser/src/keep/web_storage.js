@@ -31,7 +31,9 @@ export const localStorageStore = (name = "evertoken") => {
         return work();
       };
       // Without Web Locks two tabs may refresh at the same time; a moment apart, the second one finds the first's tokens.
-      return leased(name, settled, timeoutMs) ?? queue(() => pause(Math.random() * 0.15).then(work), 0);
+      return globalThis.navigator?.locks
+        ? leased(name, settled, timeoutMs)
+        : queue(() => pause(Math.random() * 0.15).then(work), 0);
     },
   };
 };

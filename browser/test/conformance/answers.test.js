@@ -9,7 +9,7 @@ import { BadCase, body, cases, files } from "../../driver/loading.js";
 import { said } from "../../driver/meanings.js";
 import { parseBody, readRefresh } from "../../src/decide/answers.js";
 import { speechOf } from "../../src/decide/dialect.js";
-import { ownSpeech } from "../../src/decide/speech.js";
+import { bodySpeech } from "../../src/decide/body_speech.js";
 
 const FROM_THE_SERVER = ["a2", "r2", "r 2", "X-Admin", "<html>", "invalid_grant"];
 
@@ -31,7 +31,7 @@ const answers = files("answers").flatMap((path) =>
 
 /** Evertoken's own speech is written out beside its document, and says the same. @param {import("../../src/decide/dialect.js").Dialect} dialect */
 const speeches = (dialect) =>
-  dialect.name === "evertoken" ? { "": speechOf(dialect), " (written out)": ownSpeech(false) } : { "": speechOf(dialect) };
+  dialect.name === "evertoken" ? { "": speechOf(dialect), " (written out)": bodySpeech } : { "": speechOf(dialect) };
 
 for (const [how, speech, { name, sessionId, answer, expected }] of answers.flatMap((each) =>
   Object.entries(speeches(each.dialect)).map(([how, speech]) => /** @type {const} */ ([how, speech, each])),

@@ -9,7 +9,8 @@ import { BadCase, body, cases, files, text } from "../../driver/loading.js";
 import { parseBody, refusal, wantsBody } from "../../src/decide/answers.js";
 import { complete, read, speechOf } from "../../src/decide/dialect.js";
 import { find } from "../../src/decide/pointer.js";
-import { ownSpeech } from "../../src/decide/speech.js";
+import { bodySpeech } from "../../src/decide/body_speech.js";
+import { cookieSpeech } from "../../src/decide/speech.js";
 import { DIALECTS } from "../../src/dialects.js";
 
 /** @typedef {import("../../driver/loading.js").Members} Members */
@@ -36,7 +37,7 @@ const verdicts = ["dialects/verdicts.json", "dialects/builtin.json"].flatMap((pa
 })));
 
 for (const { name, dialect, answer, expected } of verdicts) {
-  const speeches = dialect.name === "evertoken" ? [speechOf(dialect), ownSpeech(false), ownSpeech(true)] : [speechOf(dialect)];
+  const speeches = dialect.name === "evertoken" ? [speechOf(dialect), bodySpeech, cookieSpeech] : [speechOf(dialect)];
   test(name, () => {
     for (const speech of speeches) {
       const readsBody = wantsBody(speech, answer.status, answer.type, answer.length);

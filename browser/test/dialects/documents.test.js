@@ -7,7 +7,8 @@ import { test } from "node:test";
 
 import { text } from "../../scripts/dialects.js";
 import { complete, read, speechOf } from "../../src/decide/dialect.js";
-import { ownSpeech } from "../../src/decide/speech.js";
+import { bodySpeech } from "../../src/decide/body_speech.js";
+import { cookieSpeech } from "../../src/decide/speech.js";
 import { DIALECTS } from "../../src/dialects.js";
 import { createSession, memoryStore } from "../../src/index.js";
 
@@ -86,7 +87,7 @@ test("a name that no dialect has is refused with those that there are", async ()
 });
 
 test("evertoken's own speech, written out, says and judges what its documents do", () => {
-  const pairs = /** @type {const} */ ([[ownSpeech(false), DIALECTS.evertoken], [ownSpeech(true), IN_COOKIE]]);
+  const pairs = /** @type {const} */ ([[bodySpeech, DIALECTS.evertoken], [cookieSpeech, IN_COOKIE]]);
   const documents = [undefined, null, [], "code", ...["session_over", "token_invalid", "csrf", "stale", "x"].map((code) => ({ code }))];
   const answer = { access_token: "a", refresh_token: "r", csrf_token: "c", session_id: "s", reason: "expired_idle", expires_in: 9 };
   for (const [own, document] of pairs) {

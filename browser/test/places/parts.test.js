@@ -7,10 +7,11 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 import { ask, signIn, skip, stage } from "../chromium/support/stage.js";
+import * as inCookie from "../cookie/support/stage.js";
 import { within } from "../chromium/support/within.js";
 
 const ENTRY = fileURLToPath(new URL("../../src/core.js", import.meta.url));
-const PARTS = /\/(account|fallbacks|dialect|dialects|members|contradictions|samples)\.js/;
+const PARTS = /\/(account|upkeep|fallbacks|damaged|body_speech|dialect|dialects|members|contradictions|samples)\.js/;
 
 /** The parts that a tab asks for from now on. */
 function parts(tab) {
@@ -19,21 +20,56 @@ function parts(tab) {
   return asked;
 }
 
-test("a page that is signed in, sends requests and renews loads none of the parts that others need", { skip }, async (t) => {
+test("a page that is signed in, sends requests and renews waits for none of the parts that others need", { skip }, async (t) => {
+  const { front, context, signedIn } = await inCookie.stage(t);
+  const [tab] = await signedIn();
+  const held = [];
+  // What it does unasked is loaded with its first use, and nothing waits for it.
+  await context.route("**/upkeep.js*", (route) => void held.push(route));
+  const asked = parts(tab);
+  await tab.reload();
+  await inCookie.ready(tab);
+  assert.equal(await inCookie.restore(tab), true);
+  for (let round = 1; round <= 2; round += 1) {
+    front.expire();
+    assert.equal((await inCookie.ask(tab)).status, 200);
+    assert.equal(front.refreshes, round);
+  }
+  assert.deepEqual(asked, ["upkeep"]);
+  assert.equal(held.length, 1);
+  assert.equal(await inCookie.logout(tab), null);
+  assert.deepEqual(asked, ["upkeep", "account"]);
+});
+
+test("a page whose tokens come in bodies also loads how those are spelled, before its first request", { skip }, async (t) => {
   const { server, signedIn } = await stage(t);
   const [tab] = await signedIn();
   const asked = parts(tab);
   await tab.reload();
   await tab.waitForFunction(() => window.isReady);
   assert.equal(await tab.evaluate(() => session.restore()), true);
-  for (let round = 0; round < 2; round += 1) {
-    assert.equal((await ask(tab, "/x")).status, 200);
-    await server.expire();
-  }
+  await server.expire();
   assert.equal((await ask(tab, "/x")).status, 200);
-  assert.deepEqual(asked, []);
-  await tab.evaluate(() => session.logout());
-  assert.deepEqual(asked, ["account"]);
+  assert.deepEqual(asked, ["body_speech", "upkeep"]);
+});
+
+test("what a page does unasked is asked for again with its next use, where it did not load", { skip }, async (t) => {
+  const { context, signedIn } = await inCookie.stage(t);
+  const [tab, other] = await signedIn(2);
+  let isGone = true;
+  await context.route("**/upkeep.js*", (route) => (isGone ? route.abort() : route.fallback()));
+  await tab.reload();
+  await inCookie.ready(tab);
+  const asked = parts(tab);
+  // The second time by another name, for a browser remembers what it could not load.
+  const failed = tab.waitForEvent("requestfailed", (request) => /upkeep\.js\?1$/.test(request.url()));
+  assert.equal(await inCookie.restore(tab), true);
+  await failed;
+  isGone = false;
+  await tab.waitForFunction(() => session.token().then(() => performance.getEntriesByName(`${origin}/client/upkeep.js?2`).length > 0));
+  assert.ok(asked.every((part) => part === "upkeep"), String(asked));
+  assert.equal(await inCookie.logout(other), null);
+  await inCookie.heard(tab, "signedout");
 });
 
 test("a session with a dialect loads its reader at its first use, and the built-in ones only for a name", { skip }, async (t) => {
@@ -43,7 +79,7 @@ test("a session with a dialect loads its reader at its first use, and the built-
   await tab.evaluate(() => begin({ store: evertoken.memoryStore(), dialect: {}, delivery: undefined }));
   assert.deepEqual(asked, []);
   assert.equal(await tab.evaluate(() => session.restore()), false);
-  assert.deepEqual(asked.toSorted(), ["contradictions", "dialect", "members", "samples"]);
+  assert.deepEqual(asked.toSorted(), ["contradictions", "dialect", "members", "samples", "upkeep"]);
   await tab.evaluate(() => begin({ store: evertoken.memoryStore(), dialect: "nest", delivery: undefined }));
   assert.equal(await tab.evaluate(() => session.restore()), false);
   assert.equal(asked.at(-1), "dialects");

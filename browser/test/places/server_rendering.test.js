@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { test } from "node:test";
 
-const ENTRIES = ["index", "core", "axios", "dialects", "streams", "react", "vue"];
+const ENTRIES = ["index", "core", "stores", "axios", "dialects", "streams", "react", "vue"];
 const SOURCES = new URL("../../src/", import.meta.url);
 
 /**
@@ -63,7 +63,7 @@ test("on a server every entry is imported and sessions are made without a timer,
 });
 
 test("the client evaluates no text and changes no built-in object", async () => {
-  const entries = ["index", "core", "axios", "dialects", "streams"];
+  const entries = ["index", "core", "stores", "axios", "dialects", "streams"];
   const look = LOOK.replace(JSON.stringify(ENTRIES), JSON.stringify(entries)).replace('["react", "vue"]', "[]");
   const flags = ["--disallow-code-generation-from-strings", "--frozen-intrinsics", "--disable-warning=ExperimentalWarning"];
   assert.deepEqual(await printed(look, flags), { ...NOTHING, exported: entries.map(() => true) });
