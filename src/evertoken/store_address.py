@@ -5,12 +5,18 @@ from urllib.parse import urlsplit
 
 _PORT = re.compile(r":([^:\]]*)$")
 _POSTGRESQL = ("postgresql://", "postgres://")
+_MYSQL = ("mysql://", "mariadb://")
 _REDIS = ("redis://", "rediss://", "valkey://", "valkeys://", "redis+sentinel://")
 
 
 def is_postgresql(location: str) -> bool:
     """Whether this names a PostgreSQL database."""
     return location.startswith(_POSTGRESQL)
+
+
+def is_mysql(location: str) -> bool:
+    """Whether this names a MariaDB or MySQL database."""
+    return location.startswith(_MYSQL)
 
 
 def is_redis(location: str) -> bool:
@@ -20,7 +26,7 @@ def is_redis(location: str) -> bool:
 
 def is_server(location: str) -> bool:
     """Whether this names a database server, which several machines share; else it is a file."""
-    return is_postgresql(location) or is_redis(location)
+    return is_postgresql(location) or is_mysql(location) or is_redis(location)
 
 
 def check_server(location: str) -> str:
@@ -42,11 +48,11 @@ def check_server(location: str) -> str:
         return location
     database = parts.path.strip("/")
     where = parts.netloc.rpartition("@")[2] or ("host=" in parts.query)
+    if is_mysql(location) and "," in parts.netloc.rpartition("@")[2]:
+        where = ""  # its driver knows one host
     if not where or not database or set("/@") & set(database) or parts.fragment or not _has_good_ports(parts.netloc):
-        raise ValueError(
-            "must be like postgresql://user:password@host:5432/database; write @ : / ? # in a password as %40 %3A %2F"
-            " %3F %23"
-        )
+        like = "mysql://user:password@host:3306" if is_mysql(location) else "postgresql://user:password@host:5432"
+        raise ValueError(f"must be like {like}/database; write @ : / ? # in a password as %40 %3A %2F %3F %23")
     return location
 
 

@@ -18,7 +18,7 @@ from tests.stores.compliance.keys_clients import KeysAndClients
 from tests.stores.compliance.operating import OperatingByWindows
 from tests.stores.compliance.rotation import Rotation
 from tests.stores.compliance.sweeping import Sweeping
-from tests.stores.compliance.users_joined import UsersInTheSameStep
+from tests.stores.compliance.users_joined import UsersInTheSameDatabase
 from tests.stores.sqlite_bench import SqliteBench
 
 
@@ -52,8 +52,12 @@ class TestRotation(Rotation):
         return bench.path.stat().st_size
 
 
-class TestUsersInTheSameStep(UsersInTheSameStep):
+class TestUsersInTheSameDatabase(UsersInTheSameDatabase):
     """Users beside their sessions."""
+
+    async def raise_epochs(self, bench: SqliteBench) -> None:
+        with bench.connection() as connection:
+            connection.execute(bench.named("UPDATE users SET epoch = epoch + 1"))
 
 
 class TestSignInsAndEndings(SignInsAndEndings):

@@ -25,7 +25,7 @@ from tests.stores.compliance.keys_clients import KeysAndClients
 from tests.stores.compliance.operating import Operating
 from tests.stores.compliance.rotation import Rotation
 from tests.stores.compliance.sweeping import Sweeping
-from tests.stores.compliance.users_joined import UsersInTheSameStep
+from tests.stores.compliance.users_joined import UsersInTheSameDatabase
 from tests.stores.faults import is_intact, is_out, locked_by_another_process
 from tests.stores.sqlite_bench import SqliteBench
 from tests.support.clock import MovingClock
@@ -83,8 +83,12 @@ class TestRotation(Rotation):
     """Refreshes."""
 
 
-class TestUsersInTheSameStep(UsersInTheSameStep):
+class TestUsersInTheSameDatabase(UsersInTheSameDatabase):
     """Users beside their sessions."""
+
+    async def raise_epochs(self, bench: SqliteBench) -> None:
+        with bench.connection() as connection:
+            connection.execute(bench.named("UPDATE users SET epoch = epoch + 1"))
 
 
 class TestSignInsAndEndings(SignInsAndEndings):

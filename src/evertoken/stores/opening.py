@@ -6,7 +6,7 @@ from typing import TypedDict
 from evertoken.clock import Clock, system_clock
 from evertoken.errors import ConfigurationError
 from evertoken.sessions.rotation import RotationPolicy
-from evertoken.store_address import is_postgresql, is_redis, is_server
+from evertoken.store_address import is_mysql, is_postgresql, is_redis, is_server
 from evertoken.stores.sqlite.store import SqliteStore
 from evertoken.stores.store import Store
 
@@ -28,11 +28,12 @@ def open_store(
     The store at this location, to be started.
 
     Args:
-        location: A path, postgresql://... or redis://...
-        users_store: With Redis, where the users are: a path or postgresql://...; none where the application has them.
+        location: A path, postgresql://..., mysql://... or redis://...
+        users_store: With Redis, where the users are: a path, postgresql://... or mysql://...; none where the
+            application has them.
         table_prefix: What sets our tables apart in a database that is the host application's: the beginning of their
-            names in SQLite; without its last underscore, the name of their schema in PostgreSQL, and what keys in
-            Redis begin with.
+            names in SQLite and MariaDB; without its last underscore, the name of their schema in PostgreSQL, and what
+            keys in Redis begin with.
         clock: The time. A database server goes by its own clock, unless a test brings another than this machine's.
 
     Raises:
@@ -42,6 +43,8 @@ def open_store(
         return _open_redis(location, manner, users_store=users_store, table_prefix=table_prefix, clock=clock)
     if users_store:
         raise ConfigurationError("users_store", "is for Redis: this store keeps its users itself")
+    if is_mysql(location):
+        return _open_mysql(location, manner, table_prefix=table_prefix, clock=clock)
     if not is_postgresql(location):
         return SqliteStore(Path(location), clock=clock, table_prefix=table_prefix, **manner)
     try:
@@ -58,11 +61,22 @@ def open_store(
     )
 
 
+def _open_mysql(location: str, manner: Manner, *, table_prefix: str, clock: Clock) -> Store:
+    try:
+        from evertoken.stores.mysql.store import MysqlStore  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "store", f"MariaDB and MySQL need the package {error.name}: pip install 'evertoken[server,mysql]'"
+        ) from error
+    return MysqlStore(location, clock=None if clock is system_clock else clock, table_prefix=table_prefix, **manner)
+
+
 def _open_redis(location: str, manner: Manner, *, users_store: str, table_prefix: str, clock: Clock) -> Store:
     if bool(users_store) == manner["users_elsewhere"]:
         raise ConfigurationError(
             "users_store",
-            "must name a file or postgresql://... for the users, which Redis does not keep; or set user_directory"
+            "must name a file, postgresql://... or mysql://... for the users, which Redis does not keep; or set"
+            " user_directory"
             if not users_store
             else "must not be set: user_directory says where the users are",
         )

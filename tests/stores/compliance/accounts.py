@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evertoken.accounts.users import UsernameTaken
-from evertoken.sessions.model import AccountChange, EventKind
+from evertoken.sessions.model import AccountChange, EventKind, session_id_text
 from evertoken.sessions.rotation import Outcome, Reason
 from evertoken.stores.store import Store
 from tests.stores.compliance.bench import (
@@ -52,6 +52,7 @@ class AccountsAndEpochs:
         assert kinds == [EventKind.SESSION_ENDED] * 3 + [EventKind.PASSWORD_CHANGED]
         assert {event.username for event in ended.events} == {"ada"}
         assert {event.reason for event in ended.events} == {Reason.PASSWORD_CHANGED, None}
+        assert ended.events[-1].detail == {"kept": session_id_text(kept.session_id)}
         for token in others:
             assert (await refresh(store, token)).reason is Reason.PASSWORD_CHANGED
         for token in (kept, bystander):

@@ -50,6 +50,16 @@ class Operating:
         before_all = SessionSearch(after=SessionCursor(0, bytes(16)))
         assert (await store.search_sessions(before_all)).sessions == ()
 
+    async def test_a_store_tells_the_time_by_which_it_decides(self, bench: Bench) -> None:
+        """Machines ask it for its time, so that they go by the same."""
+        store, clock = bench.open(), bench.clock
+        user = await add_user(store)
+        clock.advance(17)
+        told_ms = await store.now_ms()
+        record = await store.find((await sign_in(store, clock, user)).session_id)
+        assert record is not None
+        assert told_ms == record.created_at_ms == clock()
+
     async def test_a_search_finds_names_addresses_devices_and_ids_by_a_part(self, bench: Bench) -> None:
         """Case makes no difference for ASCII, nor for the names of our own users; both ends of a session are seen."""
         store, clock = bench.open(), bench.clock

@@ -82,6 +82,7 @@ class Sweeping:
         clock.advance(DAY)
         await sweep(store)
         assert (await store.revocations_after(0)).session_ids == ()
+        assert await store.newest_revocation() == seen.cursor
         clock.advance(-2 * DAY)  # and even where the clock was set back, what comes lies after every cursor
         another = await signed_in(store, clock, "bob")
         await store.end(another.session_id, Reason.SIGNED_OUT, LAPTOP)

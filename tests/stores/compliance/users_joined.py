@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 from evertoken.sessions.model import AccountChange, AccountState, Caller, EventKind, RotationRequest
 from evertoken.sessions.rotation import Outcome, Reason
@@ -143,3 +144,18 @@ class UsersInTheSameStep:
         )
         for presented in (token, successor):
             assert (await refresh(store, presented)).reason is Reason.PASSWORD_CHANGED
+
+
+class UsersInTheSameDatabase(UsersInTheSameStep):
+    """The same of a store whose users are joined with their sessions."""
+
+    async def raise_epochs(self, bench: Any) -> None:
+        """Raise the epoch of every user, and touch nothing else."""
+        raise NotImplementedError("each store's test says how")
+
+    async def test_a_session_of_an_older_epoch_is_refused_though_nobody_ended_it(self, bench: Bench) -> None:
+        """The step that accepts a refresh looks at the user's epoch itself, whatever became of the session's row."""
+        store = bench.open()
+        token = await signed_in(store, bench.clock)
+        await self.raise_epochs(bench)
+        assert (await refresh(store, token)).reason is Reason.PASSWORD_CHANGED

@@ -46,7 +46,7 @@ def program(name: str) -> str:
     return shutil.which(name, path=search) or need(name, _WHY)
 
 
-def _unprivileged() -> dict[str, Any]:
+def unprivileged() -> dict[str, Any]:
     """Who runs the server where the tests are run by root: PostgreSQL refuses to be root."""
     if os.geteuid() != 0:
         return {}
@@ -80,7 +80,7 @@ class PostgresServer:
     def initialise(self) -> None:
         """Make the folder of the data."""
         initdb = program("initdb")
-        who = _unprivileged()
+        who = unprivileged()
         if who:
             os.chown(self.folder, who["user"], who["group"])
         password_file = self.folder / "password"
@@ -103,7 +103,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start the server and wait until it takes connections; anew, on the same port, after `stop` or `kill`."""
-        who = _unprivileged()
+        who = unprivileged()
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -158,7 +158,7 @@ def _is_ready(state: Path) -> bool:
         lines = state.read_text().splitlines()
     except OSError:
         return False
-    return len(lines) > 7 and lines[7].strip() == "ready"
+    return len(lines) > 7 and lines[7].strip() in {"ready", "standby"}
 
 
 @contextlib.contextmanager

@@ -14,13 +14,12 @@ from evertoken.sessions.operating import SessionSearch
 from evertoken.sessions.rotation import Outcome, Reason
 from evertoken.stores.postgresql import operating
 from evertoken.stores.postgresql.connection import Connection
-from evertoken.stores.postgresql.store import PostgresStore
 from evertoken.stores.postgresql.transaction import announcement
 from evertoken.tokens.refresh_token import child_of
 from tests.stores.compliance.accounts import AccountsAndEpochs
 from tests.stores.compliance.adopting import Adopting
 from tests.stores.compliance.agreement import Agreement
-from tests.stores.compliance.attempts import KEYS, LIMITS, Attempts
+from tests.stores.compliance.attempts import Attempts
 from tests.stores.compliance.audit import AuditAndRevocations
 from tests.stores.compliance.bench import (
     LAPTOP,
@@ -32,14 +31,14 @@ from tests.stores.compliance.bench import (
     refresh,
     sign_in,
     signed_in,
-    succeed,
 )
 from tests.stores.compliance.endings import SignInsAndEndings
+from tests.stores.compliance.everything import use_everything
 from tests.stores.compliance.keys_clients import KeysAndClients
 from tests.stores.compliance.operating import OperatingByWindows, pages
 from tests.stores.compliance.rotation import Rotation
 from tests.stores.compliance.sweeping import Sweeping
-from tests.stores.compliance.users_joined import UsersInTheSameStep
+from tests.stores.compliance.users_joined import UsersInTheSameDatabase
 from tests.stores.postgresql.bench import PostgresBench
 
 
@@ -107,8 +106,12 @@ class TestRotation(Rotation):
             assert set.union(*told) <= {Outcome.ADVANCE, Outcome.REISSUE}
 
 
-class TestUsersInTheSameStep(UsersInTheSameStep):
+class TestUsersInTheSameDatabase(UsersInTheSameDatabase):
     """Users beside their sessions."""
+
+    async def raise_epochs(self, bench: PostgresBench) -> None:
+        async with bench.connection() as connection:
+            await connection.execute("UPDATE users SET epoch = epoch + 1")
 
 
 class TestSignInsAndEndings(SignInsAndEndings):
@@ -244,7 +247,7 @@ class TestOperating(OperatingByWindows):
     async def test_no_statement_walks_a_table(self, bench: PostgresBench) -> None:
         """However many sessions, users and events there are, each statement finds its rows by an index."""
         store = bench.open()
-        await _use_everything(store, bench)
+        await use_everything(store, bench)
         plans = await store._pool.read(_plans) | await store._pool.refresh(_plans)
         assert len(plans) > 40
         walks = {statement for statement, plan in plans.items() if any(_walks(node) for node in _nodes(plan))}
@@ -260,44 +263,6 @@ class TestOperating(OperatingByWindows):
 
 class TestSweeping(Sweeping):
     """What goes."""
-
-
-async def _use_everything(store: PostgresStore, bench: PostgresBench) -> None:
-    """Every kind of statement at least once, all on one connection of each lane."""
-    clock = bench.clock
-    user = await add_user(store)
-    token = await sign_in(store, clock, user)
-    ended = await sign_in(store, clock, user, replaces=(await sign_in(store, clock, user)).session_id)
-    successor = await succeed(store, clock, token)
-    await refresh(store, token)
-    clock.advance(POLICY.overlap_ms / 1000 + 1)
-    assert (await refresh(store, token)).outcome is Outcome.REPLAY
-    await store.judge(RotationRequest(successor, LAPTOP))
-    await store.end(ended.session_id, Reason.SIGNED_OUT, LAPTOP)
-    await store.change_account(AccountChange(user.id, Reason.REVOKED, EventKind.PASSWORD_CHANGED, keep=b"-"))
-    for user_id in (None, user.id):
-        await store.list_sessions(user_id=user_id)
-        await store.search_sessions(SessionSearch("x", user_id=user_id))
-    await store.tally_users(fresh_after_ms=0, after=None, limit=10)
-    await store.live_sessions_of([user.id])
-    await store.happened(from_ms=0, until_ms=clock())
-    await store.ended_sessions()
-    await store.search_users("x", after=None, limit=10)
-    await store.count_users()
-    await store.list_users(None, 10)
-    await store.find_by_key("ada")
-    await store.find(token.session_id)
-    await store.timeline(token.session_id)
-    await store.newest_events(10)
-    await store.revocations_after(0)
-    await store.reserve_attempt(KEYS, LIMITS)
-    await store.attempt_succeeded(KEYS, LIMITS)
-    await store.list_keys()
-    await store.list_clients()
-    await store.find_client("c")
-    await store.ping()
-    clock.advance(POLICY.idle_ms / 1000 + 40 * 24 * 3600)
-    assert await store.sweep()
 
 
 async def _plans(connection: Connection) -> dict[str, Any]:

@@ -72,7 +72,7 @@ async def test_a_read_only_database_refuses_for_now_and_is_found_again(bench: Po
 
 
 async def _again_and_again(step: Callable[[], Awaitable[object]]) -> None:
-    for _ in range(1_000):
+    for _ in range(5_000):
         await step()
 
 

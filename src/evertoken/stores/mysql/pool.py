@@ -1,0 +1,42 @@
+"""The connections of one process to MariaDB or MySQL; see `stores.pooling`."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from evertoken.clock import Clock
+from evertoken.errors import StoreUnavailable
+from evertoken.stores import pooling
+from evertoken.stores.mysql.connection import LOCK_WITHIN_SECONDS, Connection
+from evertoken.stores.mysql.failures import FAILURES, TRY_AGAIN, unavailable
+from evertoken.stores.mysql.transaction import Transaction
+
+T = TypeVar("T")
+Opener = Callable[[int], Awaitable[Connection]]
+"""Opens a connection whose statements wait so many seconds for a row that another transaction is writing."""
+
+ANSWER_WITHIN_SECONDS = 8.0
+"""What a caller waits for the store."""
+
+REFRESH_LOCK_WITHIN_SECONDS = 1
+"""How long a batch of refreshes waits for a row that another transaction is writing. Usually that is one commit."""
+
+
+class Pool(pooling.Pool[Connection, Transaction]):
+    """The lanes of one process, over asyncmy."""
+
+    failures = FAILURES
+    try_again = TRY_AGAIN
+    log = logging.getLogger(__name__)
+
+    def __init__(self, opener: Opener, *, clock: Clock | None) -> None:
+        super().__init__(lambda: opener(REFRESH_LOCK_WITHIN_SECONDS), lambda: opener(LOCK_WITHIN_SECONDS), clock=clock)
+
+    def unavailable(self, error: BaseException) -> StoreUnavailable:
+        return unavailable(error)
+
+    def answer_within_seconds(self) -> float:
+        return ANSWER_WITHIN_SECONDS
+
+    async def transact(self, connection: Connection, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        return await Transaction.run(connection, work, told_ms=self.told_ms())

@@ -1,0 +1,78 @@
+"""Removing what is kept no longer, in steps so small that no refresh waits for one."""
+
+from evertoken.sessions.store import KEPT_AFTER_END_MS
+from evertoken.stores.mysql.locks import Lock, try_to_take
+from evertoken.stores.mysql.statements import table
+from evertoken.stores.mysql.transaction import Transaction
+
+ROWS_PER_STEP = 500
+_SCAN_PER_STEP = 2_000
+_KEYS = {"events": "id", "revocations": "seq", "throttle": "`key`", "adoptions": "fingerprint", "signing_keys": "kid"}
+
+_OVER_AT = "COALESCE(revoked_at_ms, LEAST(idle_expires_at_ms, COALESCE(max_expires_at_ms, idle_expires_at_ms)))"
+_SEEN = f"SELECT id, {_OVER_AT} FROM [sessions] WHERE id > $1 ORDER BY id LIMIT {_SCAN_PER_STEP}"
+# A row that somebody is writing just now lives: it is left for the next round, and nobody waits.
+_FREE = (
+    f"SELECT id FROM [sessions] FORCE INDEX (PRIMARY) WHERE id IN $1 AND {_OVER_AT} < $2"
+    " ORDER BY id FOR UPDATE SKIP LOCKED"
+)
+_DELETE_SESSIONS = (
+    "DELETE e FROM ($1) AS gone STRAIGHT_JOIN [events] e FORCE INDEX (of_session) ON e.session_id = gone.id;"
+    " DELETE s FROM ($1) AS gone STRAIGHT_JOIN [sessions] s FORCE INDEX (PRIMARY) ON s.id = gone.id"
+)
+
+
+class Sweeper:
+    """Walks the sessions round and round; holds nothing but where it is. One machine sweeps at a time."""
+
+    def __init__(self, *, access_lifetime_ms: int) -> None:
+        self._access_lifetime_ms = access_lifetime_ms
+        self._scanned_to: bytes = b""
+
+    async def step(self, transaction: Transaction) -> int:
+        """One step; returns how many rows went."""
+        if not await try_to_take(transaction.connection, Lock.SWEEP):
+            return 0
+        now_ms = transaction.now_ms
+        return (
+            await self._sessions(transaction, now_ms - KEPT_AFTER_END_MS)
+            + await _delete(transaction, "events", "session_id IS NULL AND last_at_ms < $1", now_ms - KEPT_AFTER_END_MS)
+            # A remote guard may be a minute behind; twice the lifetime is longer than any token of theirs lives.
+            + await _delete(transaction, "revocations", "at_ms < $1", now_ms - 2 * self._access_lifetime_ms - 60_000)
+            + await _delete(
+                transaction,
+                "throttle",
+                "last_at_ms < $1",
+                now_ms - KEPT_AFTER_END_MS,
+            )
+            + await _delete(transaction, "adoptions", "forget_at_ms < $1", now_ms)
+            + await _delete(transaction, "signing_keys", "verifies_until_ms < $1", now_ms - KEPT_AFTER_END_MS)
+        )
+
+    async def _sessions(self, transaction: Transaction, before_ms: int) -> int:
+        connection = transaction.connection
+        seen = await connection.fetch(_SEEN, self._scanned_to)
+        over = [row[0] for row in seen if row[1] < before_ms][:ROWS_PER_STEP]
+        gone: list[bytes] = []
+        if over:
+            gone = [row[0] for row in await connection.fetch(_FREE, over, before_ms)]
+            if gone:
+                await connection.run(_DELETE_SESSIONS, table(("id",), [(session_id,) for session_id in gone]))
+        if len(over) == ROWS_PER_STEP:
+            self._scanned_to = over[-1]
+        else:
+            self._scanned_to = seen[-1][0] if len(seen) == _SCAN_PER_STEP else b""
+        return len(gone)
+
+
+async def _delete(transaction: Transaction, name: str, condition: str, before_ms: int) -> int:
+    key, connection = _KEYS[name], transaction.connection
+    found = await connection.fetch(
+        f"SELECT {key} FROM [{name}] WHERE {condition} LIMIT {ROWS_PER_STEP} FOR UPDATE SKIP LOCKED", before_ms
+    )
+    if not found:
+        return 0
+    return await connection.execute(
+        f"DELETE t FROM ($1) AS gone STRAIGHT_JOIN [{name}] t FORCE INDEX (PRIMARY) ON t.{key} = gone.id",
+        table(("id",), found),
+    )
