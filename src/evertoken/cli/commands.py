@@ -39,6 +39,10 @@ SERVER = {
     "clients": Entry("clients:clients", "The callers that may introspect tokens and follow revocations."),
     "sessions": Entry("sessions:sessions", "Who is signed in, and end it."),
     "keys": Entry("keys:keys", "The keys that sign access tokens."),
+    "store": Entry(
+        "store.group:store",
+        "The store as a whole: bring it to this version, check it, move it, mend it after a restore.",
+    ),
     "doctor": Entry(
         "doctor:doctor", "Check settings, store, users, keys, secrets, clock, cookies and CORS, and say what to mend."
     ),

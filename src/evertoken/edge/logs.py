@@ -8,6 +8,7 @@ our tokens is masked before it is written.
 import logging
 import re
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -22,7 +23,13 @@ _LEVELS = {
     EventKind.RATE_LIMITED: logging.WARNING,
     EventKind.EARLY: logging.DEBUG,
 }
-_log = structlog.stdlib.get_logger("evertoken.audit")
+AUDIT = "evertoken.audit"
+"""The logger of lines about sessions; `log_reading` goes by it."""
+
+ENDED_ELSEWHERE = "sessions_ended_elsewhere"
+IDS_PER_LINE = 100
+
+_log = structlog.stdlib.get_logger(AUDIT)
 
 
 def configure(*, level: str, as_json: bool) -> None:
@@ -72,9 +79,21 @@ def _without_colours(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
     return line
 
 
+def log_ended_elsewhere(session_ids: Sequence[str]) -> None:
+    """
+    Write down what another process has ended, and an `evertoken` command may have, which keeps no log of its own.
+
+    So the log of any one server tells of all that was ended while it ran.
+    """
+    log = logging.getLogger(AUDIT)  # silent where an application has not set logs up; structlog would print
+    for start in range(0, len(session_ids), IDS_PER_LINE):
+        log.info(ENDED_ELSEWHERE, extra={"session_ids": list(session_ids[start : start + IDS_PER_LINE])})
+
+
 def log_event(event: Event) -> None:
     """Write an audit event as a log line; an event hook."""
     fields: dict[str, Any] = {
+        "at_ms": event.at_ms,
         "session_id": None if event.session_id is None else session_id_text(event.session_id),
         "user_id": event.user_id,
         "username": event.username,

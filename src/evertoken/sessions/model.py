@@ -63,6 +63,7 @@ class EventKind(StrEnum):
     ACCOUNT_ENABLED = "account_enabled"
     SIGNED_OUT_EVERYWHERE = "signed_out_everywhere"
     KEY_ROTATED = "key_rotated"
+    REVOCATIONS_REAPPLIED = "revocations_reapplied"
 
 
 @dataclass(frozen=True, slots=True)

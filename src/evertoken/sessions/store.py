@@ -103,6 +103,13 @@ class SessionStore(Protocol):
     async def revocations_after(self, cursor: int) -> Revocations:
         """Sessions revoked after a cursor, in commit order; cursor 0 is the oldest that is still kept."""
 
+    async def newest_revocation(self) -> int:
+        """
+        The highest number that was ever given to a revocation, 0 where there was none; sweeping does not lower it.
+
+        It is lower than it was only where the store went back: a restored backup, or a replica that was behind.
+        """
+
     async def record(self, event: Event) -> None:
         """Add a line to the audit trail."""
 

@@ -4,7 +4,15 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from evertoken.sessions.model import AccountChange, Caller, Event, EventKind, NewSession, RotationRequest
+from evertoken.sessions.model import (
+    AccountChange,
+    Caller,
+    Event,
+    EventKind,
+    NewSession,
+    RotationRequest,
+    session_id_text,
+)
 from evertoken.sessions.rotation import Decision, Reason
 from evertoken.tokens.refresh_token import Delivery
 
@@ -50,7 +58,19 @@ def account_changed(
         )
         for session_id in ended
     )
-    return (*endings, Event(change.event, now_ms, user_id=change.user_id, username=username, caller=change.caller))
+    return (*endings, account_line(change, username, now_ms))
+
+
+def account_line(change: AccountChange, username: str | None, now_ms: int) -> Event:
+    """The line of a change of an account; it names the session that went on, so that a log tells which ones ended."""
+    return Event(
+        change.event,
+        now_ms,
+        user_id=change.user_id,
+        username=username,
+        caller=change.caller,
+        detail={} if change.keep is None else {"kept": session_id_text(change.keep)},
+    )
 
 
 def event_of(

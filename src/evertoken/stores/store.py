@@ -31,6 +31,9 @@ class Store(SessionStore, OperatorStore, UserStore, UserAdministration, KeyStore
     async def ping(self) -> None:
         """Raises StoreUnavailable when nothing could be stored now."""
 
+    async def now_ms(self) -> int:
+        """The time by which the store decides: of its server's clock where it has one."""
+
     async def set_roles(self, user_id: str, roles: tuple[str, ...]) -> bool:
         """Change a user's roles; the next refresh of each session carries them. False where there is no such user."""
 

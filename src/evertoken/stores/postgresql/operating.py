@@ -142,9 +142,10 @@ async def search_users(connection: Connection, part: str, *, after: str | None, 
         f" ORDER BY username_key LIMIT 1 OFFSET {ROWS_PER_PAGE - 1}",
         beginning,
     )
+    # Without a last one, what is left is no more than a window. In an OR the index would not know where to stop.
+    until = "$2::text IS NULL" if last is None else "username_key <= $2"
     rows = await connection.fetch(
-        f"SELECT {USER_COLUMNS}, username_key FROM users"
-        " WHERE username_key > $1 AND ($2::text IS NULL OR username_key <= $2)"
+        f"SELECT {USER_COLUMNS}, username_key FROM users WHERE username_key > $1 AND {until}"
         " AND ($3 = '' OR strpos(username_key, $3) > 0) ORDER BY username_key LIMIT $4",
         beginning,
         last,

@@ -47,6 +47,12 @@ _CHANGE_USER = (
 _KEEP = "UPDATE sessions SET user_epoch = $1 WHERE id = $2 AND user_id = $3 AND revoked_at_ms IS NULL"
 
 
+async def now_ms(connection: Connection, told_ms: int | None) -> int:
+    """The database's clock, or what a test says."""
+    now: int = await connection.fetchval(f"SELECT {NOW}", told_ms)
+    return now
+
+
 async def create(
     transaction: Transaction, new: NewSession, policy: RotationPolicy, *, cap: int, users_elsewhere: bool
 ) -> Ended | None:
@@ -156,6 +162,11 @@ async def revocations_after(connection: Connection, cursor: int) -> Revocations:
         "SELECT seq, session_id, at_ms FROM revocations WHERE seq > $1 ORDER BY seq LIMIT 10000", cursor
     )
     return Revocations(tuple((row[1], row[2]) for row in rows), rows[-1][0] if rows else cursor)
+
+
+async def newest_revocation(connection: Connection) -> int:
+    """The highest number that was given."""
+    return int(await connection.fetchval("SELECT last FROM revocation_counter") or 0)
 
 
 async def sessions_per_secret(connection: Connection, told_ms: int | None) -> dict[bytes, int]:

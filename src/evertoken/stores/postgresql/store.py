@@ -101,6 +101,10 @@ class PostgresStore:
         """Commit a write that changes nothing: raises StoreUnavailable when a sign-in could not be stored now."""
         await self._pool.write(tables.beat)
 
+    async def now_ms(self) -> int:
+        told_ms = self._pool.told_ms()
+        return await self._pool.read(lambda connection: sessions.now_ms(connection, told_ms))
+
     async def _connect(self, lock_timeout_ms: int | None) -> Connection:
         return await connect(self._location, schema=self._schema, lock_timeout_ms=lock_timeout_ms)
 
@@ -151,6 +155,9 @@ class PostgresStore:
 
     async def revocations_after(self, cursor: int) -> Revocations:
         return await self._pool.read(lambda connection: sessions.revocations_after(connection, cursor))
+
+    async def newest_revocation(self) -> int:
+        return await self._pool.read(sessions.newest_revocation)
 
     async def record(self, event: Event) -> None:
         await self._pool.write(lambda transaction: events.insert(transaction.connection, [event]))

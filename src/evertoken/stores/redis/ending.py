@@ -90,6 +90,11 @@ async def revocations_after(calls: Calls, keys: Keys, cursor: int) -> Revocation
     return Revocations(page, int(float(found[-1])) if found else cursor)
 
 
+async def newest_revocation(calls: Calls, keys: Keys) -> int:
+    """The highest number that was given."""
+    return int(await calls.one(("GET", keys.feed_last)) or 0)
+
+
 async def _finish(calls: Calls, keys: Keys, marks: Sequence[bytes]) -> None:
     buckets = sorted({mark[0] for mark in marks})
     outboxes = await calls.run([("SMEMBERS", keys.outbox(bucket)) for bucket in buckets])

@@ -1,5 +1,6 @@
 """What goes wrong between us and Redis, as the rest of evertoken is told of it."""
 
+import ssl
 from typing import Final
 
 from redis import exceptions
@@ -31,6 +32,8 @@ def refused_at_start(error: BaseException, where: str) -> ConfigurationError:
     """What is wrong, in one line that says what to mend and never shows the password."""
     if isinstance(error, exceptions.AuthenticationError):
         what = "the server refuses this user or password; correct them"
+    elif _distrust(error):
+        what = f"{_words(error)}; name the authority behind it by ?ssl_ca_certs=FILE, and the server as it calls itself"
     elif isinstance(error, exceptions.ConnectionError | OSError) and not _code(error):
         what = f"{_words(error)}; correct the address, or see whether it runs"
     else:
@@ -48,8 +51,19 @@ def _words(error: BaseException) -> str:
     if isinstance(error, exceptions.AuthenticationError):
         return _SERVER_SAYS["WRONGPASS"]
     if isinstance(error, exceptions.ConnectionError | OSError):
-        return "it cannot be reached"
+        distrust = _distrust(error)
+        return f"its certificate is not accepted ({distrust})" if distrust else "it cannot be reached"
     return f"it fails ({type(error).__name__}: {str(error).partition(' ')[0][:40]})"
+
+
+def _distrust(error: BaseException) -> str:
+    """Why TLS does not trust the server; empty where that is not what went wrong. The driver hides it in the cause."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return cause.verify_message
+        cause = cause.__cause__ or cause.__context__
+    return ""
 
 
 def _code(error: BaseException) -> str:

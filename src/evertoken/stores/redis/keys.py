@@ -32,6 +32,10 @@ class Keys:
         self.clients = self._prefix + b":{server}:clients"
         self.version = self._prefix + b":{server}:version"
         self.sweeping = self._prefix + b":{server}:sweeping"
+        self.copying = self._prefix + b":{server}:copying"
+        self.any_attempts = self._prefix + b":{attempts}:*"
+        self.any_adoption = self._prefix + b":{[0-9a-f][0-9a-f]}:a:*"
+        """Patterns of what no list names; a prefix has none of the letters that mean something there."""
 
     def _of_bucket(self, bucket: int, kind: bytes) -> bytes:
         return b"%s:{%02x}:%s" % (self._prefix, bucket, kind)

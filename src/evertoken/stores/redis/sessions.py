@@ -17,6 +17,7 @@ from evertoken.sessions.model import (
 )
 from evertoken.sessions.rotation import Reason, RotationPolicy
 from evertoken.sessions.store import KEPT_AFTER_END_MS
+from evertoken.stores.lines import account_line
 from evertoken.stores.redis import trail
 from evertoken.stores.redis.calling import Calls
 from evertoken.stores.redis.ending import Ending, end_all, ending
@@ -167,9 +168,9 @@ async def change_account(
         for session_id in sorted(listed)
         if session_id != change.keep
     ]
+    now_ms = await calls.now_ms()  # before: what begins while these are ended is none of them
     told = await _ended(calls, keys, endings)
-    now_ms = await calls.now_ms()
-    changed = Event(change.event, now_ms, user_id=change.user_id, username=username, caller=change.caller)
+    changed = account_line(change, username, now_ms)
     await trail.record(calls, keys, changed)
     session_ids = tuple(event.session_id for event in told if event.session_id is not None)
     return Ended(session_ids, now_ms, (*told, changed))

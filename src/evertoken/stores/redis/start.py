@@ -33,7 +33,7 @@ async def prepare(calls: Calls, address: Address, keys: Keys, *, may_create: boo
     where = str(address)
     try:
         client = await calls.client()
-        for node, info in await _infos(client):
+        for node, info in await infos(client):
             await _check(where if node is None else f"{where} ({node})", client, node, info)
         found = await client.get(keys.version)
         if found is None and not may_create:
@@ -51,7 +51,8 @@ async def prepare(calls: Calls, address: Address, keys: Keys, *, may_create: boo
         raise refused_at_start(error, where) from error
 
 
-async def _infos(client: Any) -> list[tuple[Any, dict[str, Any]]]:
+async def infos(client: Any) -> list[tuple[Any, dict[str, Any]]]:
+    """What each primary says of itself; no name where there is one server."""
     if not hasattr(client, "get_primaries"):
         return [(None, await client.info())]
     return [(node.name, await client.info(target_nodes=node)) for node in client.get_primaries()]
@@ -76,7 +77,7 @@ async def _check(where: str, client: Any, node: Any, info: dict[str, Any]) -> No
             where,
         )
         return
-    flushed = await _setting(client, node, "appendfsync")
+    flushed = await setting(client, node, "appendfsync")
     if flushed is None:
         _log.info("%s: CONFIG GET is not allowed here; see that appendfsync is always", where)
     elif flushed != "always":
@@ -88,7 +89,8 @@ async def _check(where: str, client: Any, node: Any, info: dict[str, Any]) -> No
         )
 
 
-async def _setting(client: Any, node: Any, name: str) -> str | None:
+async def setting(client: Any, node: Any, name: str) -> str | None:
+    """A setting of a server; None where it may not be asked."""
     try:
         if node is None:
             found = await client.config_get(name)

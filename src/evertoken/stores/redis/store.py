@@ -173,6 +173,9 @@ class RedisStore:
     async def revocations_after(self, cursor: int) -> Revocations:
         return await ending.revocations_after(self._calls, self.keys, cursor)
 
+    async def newest_revocation(self) -> int:
+        return await ending.newest_revocation(self._calls, self.keys)
+
     async def record(self, event: Event) -> None:
         await trail.record(self._calls, self.keys, event)
 

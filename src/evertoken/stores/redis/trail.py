@@ -80,7 +80,7 @@ async def timeline(calls: Calls, keys: Keys, session_id: bytes) -> list[Event]:
     if raw is None:
         return []
     stored = parse(raw)
-    return [signed_in(session_id, stored), *(_event(line, session_id, stored) for line in lines)]
+    return [signed_in(session_id, stored), *(event_of(line, session_id, stored) for line in lines)]
 
 
 def signed_in(session_id: bytes, stored: Stored) -> Event:
@@ -118,14 +118,14 @@ async def newest(calls: Calls, keys: Keys, limit: int) -> list[Event]:
     events: list[Event] = []
     for _, is_of_no_session, member in found:
         if is_of_no_session:
-            events.append(_event(member[_NUMBER_BYTES:], None, None))
+            events.append(event_of(member[_NUMBER_BYTES:], None, None))
             continue
         session_id = member[:SESSION_ID_BYTES]
         raw, line = next(answers), next(answers)
         if raw is not None and len(member) == SESSION_ID_BYTES:
             events.append(signed_in(session_id, parse(raw)))
         elif raw is not None and line is not None:
-            events.append(_event(line, session_id, parse(raw)))
+            events.append(event_of(line, session_id, parse(raw)))
     return events
 
 
@@ -160,7 +160,8 @@ async def ended_sessions(calls: Calls, keys: Keys) -> dict[Reason, int]:
     return counted
 
 
-def _event(line: bytes, session_id: bytes | None, stored: Stored | None) -> Event:
+def event_of(line: bytes, session_id: bytes | None, stored: Stored | None) -> Event:
+    """A line, read; where it is a session's, the session's record says whose."""
     kind, count, at_high, at_low, last_high, last_low = _HEAD.unpack_from(line)
     rest = json.loads(line[_HEAD.size :])
     return Event(

@@ -126,8 +126,10 @@ def search_users(connection: sqlite3.Connection, part: str, *, after: str | None
         f" ORDER BY username_key LIMIT 1 OFFSET {ROWS_PER_PAGE - 1}",
         (after or "",),
     ).fetchone()
+    # Without a last one, what is left is no more than a window. In an OR the index would not know where to stop.
+    until = "" if last is None else " AND username_key <= ?2"
     rows = connection.execute(
-        f"SELECT {USER_COLUMNS}, username_key FROM users WHERE username_key > ?1 AND (?2 IS NULL OR username_key <= ?2)"
+        f"SELECT {USER_COLUMNS}, username_key FROM users WHERE username_key > ?1{until}"
         " AND (?3 = '' OR instr(username_key, ?3)) ORDER BY username_key LIMIT ?4",
         (after or "", last and last[0], username_key(part), limit),
     ).fetchall()

@@ -177,6 +177,12 @@ def revocations_after(connection: sqlite3.Connection, cursor: int) -> Revocation
     return Revocations(tuple((row[1], row[2]) for row in rows), rows[-1][0] if rows else cursor)
 
 
+def newest_revocation(connection: sqlite3.Connection) -> int:
+    """The highest number that was given; SQLite keeps it when the row is swept."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'revocations'").fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def sessions_per_secret(connection: sqlite3.Connection, now_ms: int) -> dict[bytes, int]:
     """Live sessions by the secret that made their last presented token."""
     rows = connection.execute(f"SELECT secret_id, count(*) FROM sessions WHERE {LIVE} GROUP BY secret_id", (now_ms,))

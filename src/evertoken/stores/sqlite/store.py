@@ -87,6 +87,9 @@ class SqliteStore:
         """Commit a write that changes nothing: raises StoreUnavailable when a sign-in could not be stored now."""
         await self._writer.run(lambda connection, _: rewrite_version(connection, self._prefix))
 
+    async def now_ms(self) -> int:
+        return await self._reader.run(lambda _, now_ms: now_ms)
+
     # Sessions
 
     async def create(self, new: NewSession) -> Ended | None:
@@ -139,6 +142,9 @@ class SqliteStore:
 
     async def revocations_after(self, cursor: int) -> Revocations:
         return await self._reader.run(lambda connection, _: sessions.revocations_after(connection, cursor))
+
+    async def newest_revocation(self) -> int:
+        return await self._reader.run(lambda connection, _: sessions.newest_revocation(connection))
 
     async def record(self, event: Event) -> None:
         await self._writer.run(lambda connection, _: events.insert(connection, event))

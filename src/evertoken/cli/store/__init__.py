@@ -1,0 +1,1 @@
+"""evertoken store: the place where everything is kept, as a whole."""
