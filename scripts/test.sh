@@ -176,6 +176,8 @@ else
   check_program pg_ctlcluster postgresql "the tests of the PostgreSQL store"
   check_program mariadbd mariadb-server "the tests of the MariaDB store"
   check_program nginx nginx "the tests of nginx's configuration"
+  check_program ip iproute2 "the tests of several machines"
+  check_program faketime faketime "the tests of machines with wrong clocks"
   check_program caddy caddy "the tests of Caddy's configuration"
   check_program chromium chromium "the tests in real tabs"
   check_program firefox-esr firefox-esr "the tests in Firefox"

@@ -9,7 +9,9 @@ import httpx2
 import pytest
 
 # Not named like tests; their asserts shall tell as much as those of tests. Here, before any test has imported them.
-pytest.register_assert_rewrite("tests.stores.compliance", "tests.stores.faults", "tests.stores.racing")
+pytest.register_assert_rewrite(
+    "tests.machines", "tests.stores.compliance", "tests.stores.faults", "tests.stores.racing"
+)
 
 from tests.support.clock import MovingClock  # noqa: E402
 from tests.support.server import LiveServer, live_server  # noqa: E402

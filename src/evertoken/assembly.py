@@ -1,6 +1,7 @@
 """Putting the server together from its settings: besides the command line, the only place that knows every type."""
 
 import contextlib
+import functools
 import importlib
 import multiprocessing
 import os
@@ -17,7 +18,6 @@ from starlette.routing import Route
 from evertoken.accounts.directory import StoredUsers
 from evertoken.accounts.passwords import HashingParameters, PasswordHashing
 from evertoken.accounts.sign_in import SignIn
-from evertoken.accounts.throttle import DAY_MS, MINUTE_MS, SECOND_MS, Limit, Limits
 from evertoken.accounts.users import UserDirectory
 from evertoken.clock import Clock, system_clock
 from evertoken.edge import logs
@@ -27,14 +27,18 @@ from evertoken.edge.app import Lifespan, build_app
 from evertoken.edge.background import Background
 from evertoken.edge.dialects import served as dialects
 from evertoken.edge.dialects.served import ServedDialect
+from evertoken.edge.draining import Draining
 from evertoken.edge.envelope import Envelope
 from evertoken.edge.feed import RevocationFeed
 from evertoken.edge.metrics import Metrics
 from evertoken.edge.origin_check import OriginCheck
+from evertoken.edge.recalling import Recalling, noting
 from evertoken.edge.requests import CallerReader
 from evertoken.edge.services import Services
 from evertoken.edge.settings import Settings, milliseconds
 from evertoken.edge.settings.sources import load
+from evertoken.edge.settings.throttling import limits_of
+from evertoken.edge.store_clock import StoreClock
 from evertoken.errors import ConfigurationError
 from evertoken.guards.access_check import AccessCheck
 from evertoken.guards.revoked import RevokedSessions
@@ -43,6 +47,7 @@ from evertoken.sessions.events import ENDS_A_SESSION, EventHub, Hook
 from evertoken.sessions.issuer import AccessTokenIssuer, username_claim
 from evertoken.sessions.keys import KeyKeeper
 from evertoken.sessions.model import Event, session_id_text
+from evertoken.sessions.recall import RevocationMemory
 from evertoken.sessions.rotation import RotationPolicy
 from evertoken.sessions.service import SessionService
 from evertoken.store_address import is_server, shown
@@ -84,8 +89,7 @@ class Server:
         Raises:
             ConfigurationError: the store cannot be used, or the keys are encrypted under a secret that we do not have.
         """
-        await self.store.start()
-        await self.services.keys.start(now_ms=self.services.clock())
+        await _start(self.store, self.services)
 
     async def stop(self) -> None:
         """Finish what is queued and let go of the store; the lifespan does it too."""
@@ -172,6 +176,7 @@ def build(
     hashing_parameters: HashingParameters | None = None,
     may_create: bool = True,
     demo_routes: RoutesOf | None = None,
+    owns_process: bool = False,
 ) -> Server:
     """
     Put a server together.
@@ -181,6 +186,7 @@ def build(
         hashing_parameters: Instead of those of the settings: tests sign in quickly.
         may_create: Make the database if there is none.
         demo_routes: What only `evertoken demo` has; with them comes the demo page.
+        owns_process: This process is nothing but the server, so SIGTERM is for it: see the setting `drain`.
 
     Raises:
         ConfigurationError: a setting cannot be used; the message says which and what to do.
@@ -189,6 +195,7 @@ def build(
     served = dialects.load(settings, cookie)
     secrets = open_secrets(settings)
     store = open_store(settings, clock=clock, may_create=may_create)
+    clock = StoreClock(clock) if is_server(settings.store) and clock is system_clock else clock
     keys = open_keys(settings, store, secrets)
     hashing = open_hashing(settings, hashing_parameters)
     revoked = RevokedSessions(access_lifetime_ms=milliseconds(settings.access_lifetime))
@@ -207,7 +214,7 @@ def build(
         clock=clock,
         store=store,
         sessions=sessions,
-        sign_in=SignIn(directory, store, secrets, _limits(settings)),
+        sign_in=SignIn(directory, store, secrets, limits_of(settings)),
         directory=directory,
         keys=keys,
         secrets=secrets,
@@ -218,17 +225,23 @@ def build(
         callers=CallerReader(settings.trusted_proxies),
         origins=OriginCheck(origin_of(settings.issuer_url) or "", settings.allowed_origins),
         cookie=cookie,
+        draining=Draining(settings.drain.total_seconds()),
         adoptions=_adoptions(settings, directory, sessions, clock),
     )
+    memory = RevocationMemory(kept_ms=milliseconds(settings.idle_lifetime))
     background = Background(
         store,
         keys,
+        memory,
+        Recalling(store, hub, clock=clock),
+        clock=clock,
         on_revoked=_tell_ended(revoked, feed),
         on_keys_changed=guard.forget,
         on_followed=feed.followed,
+        compare_clocks=functools.partial(clock.compare, store) if isinstance(clock, StoreClock) else None,
     )
-    hub.subscribe(_when_ended(background.nudge))
-    lifespan = _lifespan(services, background, hashing, store, served)
+    hub.subscribe(noting(memory, background.nudge))
+    lifespan = _lifespan(services, background, hashing, store, served, owns_process=owns_process)
     more_routes = WebRoutes(settings, has_demo=demo_routes is not None).routes()
     if demo_routes is not None:
         more_routes += demo_routes(services)
@@ -242,20 +255,29 @@ def _lifespan(
     hashing: PasswordHashing,
     store: Store,
     served: Sequence[ServedDialect],
+    *,
+    owns_process: bool,
 ) -> Lifespan:
     @contextlib.asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:
         dialects.warn(served, services.settings)
         try:
-            await store.start()
-            await services.keys.start(now_ms=services.clock())
-            async with background.running():
-                yield
+            await _start(store, services)
+            with services.draining.on_sigterm() if owns_process else contextlib.nullcontext():
+                async with background.running():
+                    yield
         finally:
             hashing.close()
             await store.stop()
 
     return lifespan
+
+
+async def _start(store: Store, services: Services) -> None:
+    await store.start()
+    if isinstance(services.clock, StoreClock):
+        await services.clock.compare(store)
+    await services.keys.start(now_ms=services.clock())
 
 
 def _session_service(  # noqa: PLR0917 - a step of `build`, with its parts
@@ -312,7 +334,7 @@ def worker_app() -> Any:
     logs.configure(level=settings.log_level, as_json=settings.log_format == "json")
     _stop_with_parent()
     # `serve` has made the database. A worker that is started again must not replace a lost one by an empty one.
-    return build(settings, may_create=False).app
+    return build(settings, may_create=False, owns_process=True).app
 
 
 def _stop_with_parent() -> None:
@@ -336,16 +358,6 @@ def _refuse_ended(revoked: RevokedSessions) -> Hook:
     return hook
 
 
-def _when_ended(nudge: Callable[[], None]) -> Hook:
-    """The feed takes what was revoked from the store, in its order, and so must hear of it at once."""
-
-    def hook(event: Event) -> None:
-        if event.kind in ENDS_A_SESSION:
-            nudge()
-
-    return hook
-
-
 def _tell_ended(revoked: RevokedSessions, feed: RevocationFeed) -> Callable[[Sequence[tuple[str, int]], int], None]:
     """Who is told of what any worker has revoked: the guard of this process, and those elsewhere."""
 
@@ -355,14 +367,6 @@ def _tell_ended(revoked: RevokedSessions, feed: RevocationFeed) -> Callable[[Seq
         feed.learn(ended, cursor)
 
     return tell
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        pair=Limit(settings.free_failures_per_pair, SECOND_MS, 15 * MINUTE_MS, DAY_MS),
-        account=Limit(settings.free_failures_per_account, SECOND_MS, 15 * MINUTE_MS, DAY_MS),
-        address=Limit(settings.free_failures_per_address, SECOND_MS, 5 * MINUTE_MS, DAY_MS),
-    )
 
 
 def _development_secret(path: Path) -> Secret:

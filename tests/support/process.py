@@ -254,7 +254,7 @@ class ServerProcess:
         """The process ids of the workers there are now; needs /proc."""
         if not self.is_running():
             return []
-        found = {pid: began for pid, began in _children(self.pid) if "spawn_main" in _command_line(pid)}
+        found = {pid: began for pid, began in children(self.pid) if "spawn_main" in _command_line(pid)}
         self._seen_workers |= found
         return sorted(found)
 
@@ -272,12 +272,18 @@ class ServerProcess:
         return [pid for pid, began in self._seen_workers.items() if _began(pid) == began]
 
 
-def _children(parent: int) -> Iterator[tuple[int, str]]:
+def children(parent: int) -> Iterator[tuple[int, str]]:
+    """The living children of a process, each with when it began; needs /proc."""
     for entry in Path("/proc").glob("[0-9]*"):
         pid = int(entry.name)
         fields = _stat(pid)
         if fields and int(fields[1]) == parent and (began := _began(pid)):
             yield pid, began
+
+
+def is_living(pid: int, began: str) -> bool:
+    """Whether this process, and no later one of the same id, runs still."""
+    return bool(began) and _began(pid) == began
 
 
 def _stat(pid: int) -> list[str]:

@@ -19,6 +19,7 @@ from evertoken.cli.options import every_setting, settings_of
 from evertoken.clock import system_clock
 from evertoken.edge.settings import Settings
 from evertoken.edge.settings.sources import SettingsRefused, unknown_variables
+from evertoken.edge.store_clock import TOLERATED_MS, Difference, measured
 from evertoken.errors import EvertokenError
 from evertoken.store_address import is_server, shown
 from evertoken.stores.opening import may_be_there
@@ -82,6 +83,8 @@ async def _look(settings: Settings) -> list[Finding]:
         await store.start()
         await store.ping()
         findings.append(Finding("store", f"{shown(settings.store)} can be read and written"))
+        if is_server(settings.store):
+            findings.append(_against_the_store(await measured(store, system_clock)))
         if not settings.user_directory:
             findings += await _users(settings, store)
         secrets = open_secrets(settings) if settings.secret or secret_file(settings).exists() else None
@@ -149,6 +152,18 @@ def _secrets(settings: Settings, secrets: SecretRing, sessions: dict[bytes, int]
             "add it to EVERTOKEN_SECRET again, last, or they must sign in anew",
             is_fault=True,
         )
+
+
+def _against_the_store(found: Difference) -> Finding:
+    if not found.is_known:
+        return Finding("clock", "the store answered too slowly to compare its clock with this machine's", "try again")
+    if found.is_tolerated:
+        return Finding("clock", f"agrees with the store's to within {TOLERATED_MS // 1000} s")
+    return Finding(
+        "clock",
+        f"this machine's is {found.in_words()}, by which the server goes",
+        "keep both by NTP: guards elsewhere go by their own",
+    )
 
 
 def _clock(settings: Settings) -> Iterator[Finding]:

@@ -9,7 +9,6 @@ from evertoken.assembly import open_keys, open_secrets
 from evertoken.cli.options import every_setting, store_only, with_store
 from evertoken.cli.show import how_long, table, when
 from evertoken.cli.users import OPERATOR
-from evertoken.clock import system_clock
 from evertoken.edge.settings import LEAST_ANNOUNCE_SECONDS, Settings, milliseconds, parsing
 from evertoken.sessions.keys import key_states
 from evertoken.sessions.model import Event, EventKind
@@ -27,7 +26,7 @@ def list_(**given: Any) -> None:
     """List signing keys and what each does now."""
 
     async def work(store: Store, _settings: Settings) -> None:
-        now_ms = system_clock()
+        now_ms = await store.now_ms()
         stored = await store.list_keys()
         rows = [
             (
@@ -56,7 +55,7 @@ def rotate(announce: str | None, **given: Any) -> None:
 
     async def work(store: Store, settings: Settings) -> None:
         keeper = open_keys(settings, store, open_secrets(settings))
-        now_ms = system_clock()
+        now_ms = await store.now_ms()  # by which all machines go, whatever this one's clock says
         await keeper.start(now_ms=now_ms)
         before = keeper.signing_key(now_ms=now_ms).algorithm
         if before is not settings.algorithm:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -14,7 +15,9 @@ from typing import Any
 
 import click
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from evertoken.assembly import build
 from evertoken.cli.options import every_setting, settings_of
@@ -24,6 +27,10 @@ from evertoken.edge.settings import Settings
 from evertoken.edge.settings.sources import to_environment, unknown_variables
 from evertoken.errors import ConfigurationError
 from evertoken.store_address import is_server
+
+START_AGAIN_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -40,7 +47,7 @@ def serve(**given: Any) -> None:
     run_server(settings)
 
 
-def run_server(settings: Settings, *, app_of: Callable[[Settings], Any] = lambda settings: build(settings).app) -> None:
+def run_server(settings: Settings, *, app_of: Callable[[Settings], Any] | None = None) -> None:
     """
     Serve until told to stop; Ctrl-C and SIGTERM are clean ends.
 
@@ -55,7 +62,8 @@ def run_server(settings: Settings, *, app_of: Callable[[Settings], Any] = lambda
         # A supervisor's SIGTERM is as clean an end as Ctrl-C: uvicorn raises it once more when it has stopped.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         if settings.workers == 1:
-            uvicorn.Server(uvicorn_config(app_of(settings), settings)).run()
+            app = build(settings, owns_process=True).app if app_of is None else app_of(settings)
+            uvicorn.Server(uvicorn_config(app, settings)).run()
         else:
             with _workers_environment(settings):
                 config = uvicorn_config(
@@ -78,8 +86,30 @@ class _Workers(Multiprocess):
             super().init_processes()
 
     def keep_subprocess_alive(self) -> None:
+        """
+        Start another for each that has ended, also for one that could not start.
+
+        uvicorn ends all of them then, for it takes the application to be broken. Ours has been tried out before: what
+        is away is the store, for which the other workers wait as well.
+        """
         with _sigint_waits():
-            super().keep_subprocess_alive()
+            for place, process in enumerate(self.processes):
+                if self.should_exit.is_set() or process.is_alive(timeout=self.config.timeout_worker_healthcheck):
+                    continue
+                process.kill()
+                process.join()
+                if process.exitcode == STARTUP_FAILURE:
+                    _log.warning("a worker could not start; the next one is started in %g s", START_AGAIN_SECONDS)
+                    if self.should_exit.wait(START_AGAIN_SECONDS):
+                        return
+                self.processes[place] = anew = Process(self.config, self.sockets)
+                anew.start()
+
+    def terminate_all(self) -> None:
+        """Tell them, and let go of the port: else it takes calls that nobody answers until the last worker is done."""
+        super().terminate_all()
+        for listening in self.sockets:
+            listening.close()
 
 
 @contextlib.contextmanager

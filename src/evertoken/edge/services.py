@@ -8,6 +8,7 @@ from evertoken.accounts.sign_in import SignIn
 from evertoken.accounts.users import UserAdministration, UserDirectory
 from evertoken.clock import Clock
 from evertoken.edge.adoption import Adoptions
+from evertoken.edge.draining import Draining
 from evertoken.edge.feed import RevocationFeed
 from evertoken.edge.metrics import Metrics
 from evertoken.edge.origin_check import OriginCheck
@@ -45,6 +46,9 @@ class Store(SessionStore, OperatorStore, UserAdministration, ClientStore, Protoc
     async def ping(self) -> None:
         """Raises StoreUnavailable when nothing could be stored now."""
 
+    async def now_ms(self) -> int:
+        """The time by which the store decides."""
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
@@ -65,4 +69,5 @@ class Services:
     callers: CallerReader
     origins: OriginCheck
     cookie: RefreshCookie
+    draining: Draining
     adoptions: Adoptions | None = None

@@ -254,7 +254,7 @@ def _readyz() -> JSON:
     return operation(
         "ready",
         "Running it",
-        "Whether the store takes writes",
+        "Whether the store takes writes, and the server is not about to stop",
         answers=[("200", ready), problem(503, "unavailable")],
     )
 

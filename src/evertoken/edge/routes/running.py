@@ -35,8 +35,10 @@ class RunningRoutes:
         return json_answer({"status": "ok"})
 
     async def readyz(self, request: Request) -> Response:
-        """The store takes writes. Send nobody here while this fails."""
+        """The store takes writes, and the server is not about to stop. Send nobody here while this fails."""
         del request
+        if self._services.draining.is_on:
+            raise refuse(503, "unavailable", "The server is about to stop.", ("Retry-After", "1"))
         try:
             await self._services.store.ping()
         except StoreUnavailable as error:

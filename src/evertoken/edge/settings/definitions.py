@@ -37,6 +37,11 @@ class Settings:
     host: str = _setting("127.0.0.1", str, "Address to listen on; 0.0.0.0 for every interface.")
     port: int = _setting(8000, parsing.whole_number(1, 65535), "Port to listen on.")
     workers: int = _setting(1, parsing.whole_number(1, 64), "Server processes; they share one store.")
+    drain: timedelta = _setting(
+        timedelta(0),
+        parsing.duration(0),
+        "How long to go on after SIGTERM while /readyz fails, so that a load balancer that asks it sends nobody here.",
+    )
     issuer: str = _setting(
         "", parsing.public_url, "The server's public URL, `iss` of every token. Default: http://localhost:PORT."
     )
@@ -93,14 +98,14 @@ class Settings:
     store: str = _setting(
         "evertoken.db",
         parsing.store,
-        "The SQLite file, as a path or sqlite:///path; or postgresql://user:password@host/database, or"
-        " redis://user:password@host.",
+        "The SQLite file, as a path or sqlite:///path; or postgresql://user:password@host/database,"
+        " mysql://user:password@host/database or redis://user:password@host.",
         in_repr=False,  # it may hold a password
     )
     users_store: str = _setting(
         "",
         parsing.users_store,
-        "With Redis: the SQLite file or PostgreSQL database that keeps the users. Not with user_directory.",
+        "With Redis: the SQLite file, PostgreSQL or MariaDB database that keeps the users. Not with user_directory.",
         in_repr=False,
     )
     table_prefix: str = _setting(

@@ -165,7 +165,7 @@ def same_site(text: str) -> SameSite:
 
 
 def store(text: str) -> str:
-    """A path, sqlite:///path, postgresql://... or redis://..."""
+    """A path, sqlite:///path, postgresql://..., mysql://... or redis://..."""
     path = text.strip().removeprefix("sqlite:///")
     if is_server(path):
         return check_server(path)
@@ -173,7 +173,8 @@ def store(text: str) -> str:
         raise ValueError("must be the path of a file")
     if "://" in path:
         raise ValueError(
-            "must be a path, sqlite:///path, postgresql://user:password@host/database or redis://user:password@host"
+            "must be a path, sqlite:///path, postgresql://user:password@host/database,"
+            " mysql://user:password@host/database or redis://user:password@host"
         )
     return path
 
@@ -182,7 +183,7 @@ def users_store(text: str) -> str:
     """As `store`, for users only; nothing where they are kept in the store itself."""
     found = store(text) if text.strip() else ""
     if is_redis(found):
-        raise ValueError("must be a file or postgresql://...: Redis keeps no users")
+        raise ValueError("must be a file, postgresql://... or mysql://...: Redis keeps no users")
     return found
 
 
