@@ -8,7 +8,18 @@ from pathlib import Path
 
 import uvloop
 
-from bench import breakdown, clients, flood, guards, revocation, stores, stores_postgresql, stores_redis
+from bench import (
+    breakdown,
+    clients,
+    flood,
+    guards,
+    revocation,
+    stores_mysql,
+    stores_postgresql,
+    stores_redis,
+    stores_sqlite,
+)
+from bench.beside import comparing
 from bench.disk import folder_on_a_disk
 from bench.effort import FULL, QUICK, TINY, Effort, cores, pin
 from bench.report import Section, render
@@ -17,8 +28,9 @@ from evertoken.edge import logs
 
 async def _stores(folder: Path, effort: Effort) -> list[Section]:
     return [
-        *await stores.run(folder, effort),
+        *await stores_sqlite.run(folder, effort),
         *await stores_postgresql.run(folder, effort),
+        *await stores_mysql.run(folder, effort),
         *await stores_redis.run(folder, effort),
     ]
 
@@ -26,6 +38,7 @@ async def _stores(folder: Path, effort: Effort) -> list[Section]:
 PARTS: dict[str, Callable[[Path, Effort], Awaitable[list[Section]]]] = {
     "refreshing": breakdown.run,
     "stores": _stores,
+    "http": comparing.run,
     "guards": guards.run,
     "clients": clients.run,
     "flood": flood.run,

@@ -14,7 +14,8 @@ Answered = Callable[["Connection", float, bool], None]
 """Told how long an answer took and whether it was a good one; a connection that was lost has no good answer."""
 
 _HEAD_END = b"\r\n\r\n"
-_LENGTH = b"content-length: "
+_LENGTHS = (b"content-length: ", b"Content-Length: ")
+"""As uvicorn and granian write it, and as gunicorn does."""
 
 
 @dataclass(slots=True)
@@ -83,7 +84,10 @@ class Connection(asyncio.Protocol):
         if head < 0:
             self._received = data
             return
-        at = data.find(_LENGTH, 0, head) + len(_LENGTH)
+        at = data.find(_LENGTHS[0], 0, head)
+        if at < 0:
+            at = data.index(_LENGTHS[1], 0, head)
+        at += len(_LENGTHS[0])
         if len(data) < head + len(_HEAD_END) + int(data[at : data.index(b"\r", at)]):
             self._received = data
             return

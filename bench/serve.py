@@ -36,12 +36,17 @@ from evertoken.edge.settings import Settings
 from evertoken.secret import Secret
 from evertoken.sessions.model import Caller
 from evertoken.sessions.service import SignedInUser
+from evertoken.store_address import is_server
 from evertoken.stores.sqlite import connection as sqlite_connection
 from evertoken.tokens.refresh_token import Delivery
 from evertoken.tokens.signing_keys import Algorithm
 
 PASSWORD = "correct-horse-battery"
 NOTHING = "/auth/nothing"
+DURABLE = 2
+"""What `Ready.synchronous` is where a commit is on the disk when it returns; for SQLite that is FULL."""
+
+_SECRET = "of-the-bench-and-of-nothing-else-at-all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Plan:
         sessions: How many sessions to begin beforehand.
         users: How many users have a password that costs what the settings' defaults cost.
         access_tokens: How many access tokens to make of sessions of their own.
+        store: The address of a database server, in place of a SQLite file in the folder.
     """
 
     folder: str
@@ -65,6 +71,7 @@ class Plan:
     sessions: int = 0
     users: int = 0
     access_tokens: int = 0
+    store: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,8 @@ def settings_of(plan: Plan, port: int) -> Settings:
     """As for everybody, but: every successor counts at once, so that every refresh after the first is an ADVANCE."""
     return Settings(
         port=port,
-        store=str(Path(plan.folder) / f"{plan.algorithm}.db"),
+        store=plan.store or str(Path(plan.folder) / f"{plan.algorithm}.db"),
+        secret=(Secret(_SECRET),) if plan.store else (),
         algorithm=Algorithm(plan.algorithm),
         overlap=timedelta(0),
         free_failures_per_address=250,  # the flood of sign-ins comes from one address
@@ -104,7 +112,7 @@ async def _tokens(plan: Plan, listener: socket.socket) -> tuple[Any, Settings, R
     await server.start()
     await _add_users(server, plan.users)
     texts = [refresh for refresh, _ in await begin_all(server, plan.sessions)]
-    return server.app, settings, Ready(settings.port, _synchronous(Path(settings.store)), texts)
+    return server.app, settings, Ready(settings.port, await _synchronous(settings), texts)
 
 
 def _add_nothing(server: Server) -> None:
@@ -150,9 +158,17 @@ async def _begin(server: Server, number: int) -> tuple[str, str]:
     return granted.refresh_token, granted.access_token
 
 
-def _synchronous(path: Path) -> int:
-    """What SQLite says of a connection opened as the writer's is: 2 is FULL, a commit is on the disk."""
-    connection = sqlite_connection.open_for_writing(path)
+async def _synchronous(settings: Settings) -> int:
+    """What the database says of a connection opened as the writer's is."""
+    if is_server(settings.store):
+        from evertoken.stores.postgresql.connection import connect  # noqa: PLC0415 - with the driver
+
+        server = await connect(settings.store, schema="evertoken")
+        try:
+            return DURABLE if await server.fetchval("SHOW synchronous_commit") in ("on", "remote_apply") else 0
+        finally:
+            await server.close()
+    connection = sqlite_connection.open_for_writing(Path(settings.store))
     try:
         found: int = connection.execute("PRAGMA synchronous").fetchone()[0]
     except sqlite3.Error:

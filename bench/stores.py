@@ -1,74 +1,88 @@
-"""Rotations in the store, with and without group commit; a lone caller beside a bare commit."""
+"""
+Rotations in a store alone, without HTTP: group commit beside the driver's own statement each.
+
+What is the same for every engine is here; an engine's own file starts its database, says what one would write by hand
+with its driver, and lends both to `compare`.
+"""
 
 import asyncio
-import contextlib
-import sqlite3
+import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
-from bench.disk import file_system, sync_seconds
-from bench.effort import Effort, cores, pin
-from bench.report import Section, at_least, at_most, median, micros, percentile, rate, ratio
+from bench.effort import Effort
+from bench.report import Section, at_least, median, micros, percentile, rate, ratio
 from evertoken.accounts.users import User
 from evertoken.clock import system_clock
-from evertoken.sessions.group_commit import GroupCommit
-from evertoken.sessions.model import Caller, NewSession, RotationRequest, RotationResult
+from evertoken.sessions.model import AccountState, Caller, NewSession, RotationRequest, RotationResult
 from evertoken.sessions.rotation import Outcome, RotationPolicy
-from evertoken.stores.sqlite import worker
-from evertoken.stores.sqlite.store import SqliteStore
 from evertoken.stores.store import Store
 from evertoken.tokens import refresh_token
 from evertoken.tokens.refresh_token import Delivery, RefreshToken
 
-CALLERS = 64
-LONE_CALLS = 100
+CALLERS = (1, 64, 256)
+GOAL_AT = 64
+"""At how many callers the goals are meant."""
+
+IDLE_MS = 7 * 24 * 3600 * 1000
+POLICY = RotationPolicy(overlap_ms=0, idle_ms=IDLE_MS)
+"""Every successor counts at once, so that every rotation is an ADVANCE."""
 
 Rotate = Callable[[RotationRequest], Awaitable[RotationResult]]
+ACCOUNT = AccountState(0, disabled=False, username="somebody", roles=("member",))
+"""Of everybody, where users are not in the store."""
+
+CpuClock = Callable[[], float]
+"""Reads the CPU seconds that something has used so far."""
+
+
+def with_account(rotate: Rotate) -> Rotate:
+    """Where users are elsewhere, what is known of them comes with each request."""
+    return lambda request: rotate(replace(request, account=ACCOUNT))
+
+
+class Refreshing(Protocol):
+    """Somebody who refreshes, again and again."""
+
+    async def rotate(self, rotate: Rotate) -> None:
+        """Once."""
+
+
+@dataclass(slots=True)
+class Rounds:
+    """
+    What one side did at one number of callers.
+
+    Args:
+        waits: How long each rotation took, from call to answer, in seconds; of all rounds together.
+        cpu: Of our process, the load included, in seconds for each rotation, by round.
+        database_cpu: Of the database's processes likewise; empty where it has none.
+    """
+
+    rates: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    database_cpu: list[float] = field(default_factory=list)
+
+    def note(self) -> str:
+        """Latencies and CPU, for the table."""
+        parts = [
+            f"p50 {micros(median(self.waits))}, p99 {micros(percentile(self.waits, 99))}",
+            f"our CPU {micros(median(self.cpu))} each",
+        ]
+        if self.database_cpu:
+            parts.append(f"its CPU {micros(median(self.database_cpu))} each")
+        return "; ".join(parts)
 
 
 @dataclass(slots=True)
 class Measured:
-    """Rates at 64 callers, and the times of a lone one."""
+    """Both sides, by the number of callers."""
 
-    file_system: str = ""
-    sync_seconds: float = 0.0
-    grouped: list[float] = field(default_factory=list)
-    one_each: list[float] = field(default_factory=list)
-    lone: list[float] = field(default_factory=list)
-    bare: list[float] = field(default_factory=list)
-
-
-async def measure(folder: Path, effort: Effort) -> Measured:
-    """Alternate between the two kinds of commit, and between a lone caller and a bare commit."""
-    measured = Measured(file_system(folder), sync_seconds(folder))
-    pin(cores()[0])
-    store = SqliteStore(
-        folder / "rotations.db",
-        clock=system_clock,
-        policy=RotationPolicy(overlap_ms=0, idle_ms=7 * 24 * 3600 * 1000),
-        access_lifetime_ms=1_800_000,
-    )
-    try:
-        sessions = [await Rotating.begin(store, number) for number in range(CALLERS)]
-        grouped = GroupCommit(store.rotate).submit
-
-        async def one_each(request: RotationRequest) -> RotationResult:
-            return (await store.rotate([request]))[0]
-
-        for _ in range(effort.rounds):
-            measured.grouped.append(await rotations_per_second(sessions, grouped, effort.seconds))
-            with _one_job_per_commit():
-                measured.one_each.append(await rotations_per_second(sessions, one_each, effort.seconds))
-        with contextlib.closing(_bare_database(folder / "bare.db")) as bare:
-            for _ in range(round(LONE_CALLS * effort.seconds * effort.rounds)):
-                measured.lone.append(await _timed(sessions[0].rotate(grouped)))
-                measured.bare.append(_bare_commit(bare))
-    finally:
-        store.close()
-        pin(cores()[1])
-    return measured
+    each: dict[int, Rounds] = field(default_factory=dict)
+    together: dict[int, Rounds] = field(default_factory=dict)
 
 
 class Rotating:
@@ -80,6 +94,7 @@ class Rotating:
 
     @classmethod
     async def begin(cls, store: Store, number: int) -> "Rotating":
+        """A session of a user of its own."""
         name = f"user{number}"
         await store.add_user(User(name, name, "", 0, False, ("member",), system_clock()))
         session_id = number.to_bytes(16, "big")
@@ -89,88 +104,92 @@ class Rotating:
         return session
 
     async def rotate(self, rotate: Rotate) -> None:
+        """The next refresh; it must be an ADVANCE."""
         child = refresh_token.child_of(self._token, now_ms=system_clock())
         result = await rotate(RotationRequest(child, self._caller))
         assert result.outcome is Outcome.ADVANCE, result.outcome
         self._token = child
 
 
-async def rotations_per_second(sessions: list[Rotating], rotate: Rotate, seconds: float) -> float:
+async def rotations_per_second(
+    sessions: Sequence[Refreshing], rotate: Rotate, seconds: float, *, waits: list[float] | None = None
+) -> float:
+    """
+    A closed loop: each session is refreshed again as soon as it was.
+
+    Args:
+        waits: Where how long each rotation took is added.
+    """
     done = 0
     began = time.perf_counter()
 
-    async def caller(session: Rotating) -> None:
+    async def caller(session: Refreshing) -> None:
         nonlocal done
-        while time.perf_counter() - began < seconds:
+        sent = began
+        while sent - began < seconds:
             await session.rotate(rotate)
             done += 1
+            answered = time.perf_counter()
+            if waits is not None:
+                waits.append(answered - sent)
+            sent = answered
 
     await asyncio.gather(*map(caller, sessions))
     return done / (time.perf_counter() - began)
 
 
-@contextlib.contextmanager
-def _one_job_per_commit() -> Iterator[None]:
-    usual = worker.MAX_JOBS_PER_COMMIT
-    worker.MAX_JOBS_PER_COMMIT = 1
-    try:
-        yield
-    finally:
-        worker.MAX_JOBS_PER_COMMIT = usual
+async def compare(
+    sessions: Sequence[Rotating],
+    *,
+    each: Rotate,
+    together: Rotate,
+    effort: Effort,
+    database_cpu: CpuClock | None = None,
+) -> Measured:
+    """
+    Alternate between the two sides, for each number of callers.
+
+    Args:
+        sessions: As many as the greatest number of callers.
+        each: The driver's own statement, and a commit, for each rotation.
+        together: Our store behind its queue.
+        database_cpu: Of the database's processes; None where the database is a library.
+    """
+    measured = Measured()
+    for callers in CALLERS:
+        sides = [(measured.together.setdefault(callers, Rounds()), together)]
+        sides.append((measured.each.setdefault(callers, Rounds()), each))
+        for rounds, rotate in itertools.chain.from_iterable([sides] * effort.rounds):
+            cpu, database = time.process_time(), database_cpu() if database_cpu else 0.0
+            before = len(rounds.waits)
+            rounds.rates.append(
+                await rotations_per_second(sessions[:callers], rotate, effort.seconds, waits=rounds.waits)
+            )
+            done = len(rounds.waits) - before
+            rounds.cpu.append((time.process_time() - cpu) / done)
+            if database_cpu:
+                rounds.database_cpu.append((database_cpu() - database) / done)
+    return measured
 
 
-async def _timed(work: Awaitable[None]) -> float:
-    began = time.perf_counter()
-    await work
-    return time.perf_counter() - began
+def report(section: Section, measured: Measured, *, store: str, each: str, goal: float) -> Section:
+    """
+    Rates, waits and CPU of both sides for each number of callers.
 
-
-def _bare_database(path: Path) -> sqlite3.Connection:
-    """One row in a file of its own, with the same promise: on the disk when the commit returns."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    for statement in (
-        "PRAGMA journal_mode = WAL",
-        "PRAGMA synchronous = FULL",
-        "CREATE TABLE bare (n INTEGER)",
-        "INSERT INTO bare VALUES (0)",
-    ):
-        connection.execute(statement)
-    return connection
-
-
-def _bare_commit(connection: sqlite3.Connection) -> float:
-    began = time.perf_counter()
-    connection.execute("UPDATE bare SET n = n + 1")
-    return time.perf_counter() - began
-
-
-async def run(folder: Path, effort: Effort) -> list[Section]:
-    """Measure, and say what was found."""
-    return [report(await measure(folder, effort))]
-
-
-def report(measured: Measured) -> Section:
-    """Rates, and what a lone caller waits beyond one commit."""
-    section = Section(
-        "Store operations (SQLite, synchronous=FULL)",
-        f"rotations through the store alone, one core, on {measured.file_system}:"
-        f" one fdatasync takes {micros(measured.sync_seconds)}",
-    )
-    section.add(f"{CALLERS} callers, a commit each", rate(median(measured.one_each)))
-    section.add(
-        f"{CALLERS} callers, group commit",
-        rate(median(measured.grouped)),
-        value=ratio(measured.grouped, measured.one_each),
-        goal=at_least(5),
-    )
-    bare = median(measured.bare)
-    beyond = median([lone - bare for lone, bare in zip(measured.lone, measured.bare, strict=True)])
-    section.add("one bare commit (sqlite3)", micros(bare), note=f"p99 {micros(percentile(measured.bare, 99))}")
-    section.add(
-        "a lone caller's rotation, beyond it",
-        micros(median(measured.lone)),
-        value=beyond * 1e3,
-        goal=at_most(1, " ms"),
-        note=f"p99 {micros(percentile(measured.lone, 99))}",
-    )
+    Args:
+        store: The engine's name; it stands in every row, so that each can be told from another's.
+        each: What the other side is, as `asyncpg's own statement each`.
+        goal: For the ratio at `GOAL_AT` callers.
+    """
+    for callers in CALLERS:
+        name = f"{store}, {callers} callers" if callers > 1 else f"{store}, a lone caller"
+        one, all_ = measured.each[callers], measured.together[callers]
+        section.add(f"{name}, {each}", rate(median(one.rates)), note=one.note())
+        section.add(
+            f"{name}, group commit",
+            rate(median(all_.rates)),
+            value=ratio(all_.rates, one.rates),
+            goal=at_least(goal) if callers == GOAL_AT else None,
+            note=all_.note(),
+        )
     return section
