@@ -1,8 +1,9 @@
 """
 Machines without hardware: network namespaces of this one, each with an address and a link of its own, on one switch.
 
-Processes are started inside a machine by a thread that is inside; there they and the test reach it as 127.0.0.1. This
-machine, where the tests run, is on the switch too: so everybody is reached from outside by his address.
+Processes are started inside a machine by a thread that is inside; there they and the test reach it as 127.0.0.1. The
+test itself moves to a namespace that is on the switch too, so that it reaches everybody by his address. This machine's
+own has no link more than before: a browser gives its requests up when it sees one come or go.
 """
 
 import contextlib
@@ -109,19 +110,20 @@ class Machine:
 
 class Network:
     """
-    A switch, to which machines are added. A context manager; needs root, else the test is left.
+    A switch, to which machines are added, and a place on it for the thread of the test. A context manager; needs root,
+    else the test is left.
 
     Every name holds this process's id and chance; what an earlier run left behind because it was killed is removed.
     """
 
     def __init__(self) -> None:
-        self._mark = secrets.token_hex(3)
-        self._name = f"evertoken-{os.getpid()}-{self._mark}"
+        self._name = f"evertoken-{os.getpid()}-{secrets.token_hex(3)}"
         self._switch = f"{self._name}-switch"
         # RFC 2544 §C.2.2: addresses for tests of networks, which nobody else has.
         self._net = f"198.{random.choice((18, 19))}.{random.randrange(256)}"
         self._made: list[str] = []
         self._machines = 0
+        self._home: int | None = None
 
     def __enter__(self) -> Self:
         if os.geteuid() != 0:
@@ -131,17 +133,23 @@ class Network:
             self._make(self._switch)
             _ip("-n", self._switch, "link", "add", "switch", "type", "bridge")
             _ip("-n", self._switch, "link", "set", "switch", "up")
-            outside = f"et{self._mark}"
-            _ip("link", "add", outside, "type", "veth", "peer", "name", "outside", "netns", self._switch)
-            self._connect("outside")
-            _ip("address", "add", f"{self._net}.1/24", "dev", outside)
-            _ip("link", "set", outside, "up")
+            self._move_to(self.machine("outside"))
         except OSError as error:
             self.__exit__()
             is_missing(f"network namespaces cannot be made here: {error}")
         return self
 
+    def _move_to(self, outside: Machine) -> None:
+        """Be there from now on; so are the threads that this one starts."""
+        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        with (_NAMESPACES / outside.namespace).open("rb") as there:
+            _enter(there.fileno())
+
     def __exit__(self, *_: object) -> None:
+        if self._home is not None:
+            _enter(self._home)
+            os.close(self._home)
+            self._home = None
         # With a namespace goes whatever is in it: the switch, its links, and so their other ends.
         for name in reversed(self._made):
             with contextlib.suppress(OSError):
