@@ -5,6 +5,7 @@ Pure ASGI: it stands in front of the hot routes.
 """
 
 import logging
+import sys
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -18,7 +19,7 @@ from evertoken.edge.answers import OAuthRefused, Refused, empty, oauth_error, oa
 from evertoken.edge.dialects.spoken import Spoken, SpokenPaths
 from evertoken.edge.metrics import Metrics
 from evertoken.edge.origin_check import OriginCheck
-from evertoken.errors import TemporarilyUnavailable
+from evertoken.errors import EvertokenError, TemporarilyUnavailable
 from evertoken.wire.origins import is_trustworthy
 from evertoken.wire.problems import ProblemAnswer
 
@@ -67,7 +68,7 @@ class Envelope:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._router(scope, receive, send)
+            await self._router(scope, receive, _in_our_words(send))
             return
         if scope["type"] != "http":
             await receive()
@@ -145,6 +146,22 @@ def _as_answer(error: Exception, scope: Scope, spoken: Spoken | None) -> Respons
     if spoken is not None:
         return spoken.refused(problem, scope)
     return oauth_problem(problem) if scope["path"].startswith("/oauth/") else problem_answer(problem)
+
+
+def _in_our_words(send: Send) -> Send:
+    """
+    For the lifespan: a start that failed for a reason that people can act on says that, where Starlette shows a trace.
+
+    A worker that cannot start is tried every second, so its log would else hold nothing but traces.
+    """
+
+    async def tell(message: Message) -> None:
+        error = sys.exception()  # Starlette tells of it while it handles it
+        if message["type"] == "lifespan.startup.failed" and isinstance(error, EvertokenError):
+            message = {**message, "message": f"cannot start: {error}"}
+        await send(message)
+
+    return tell
 
 
 def _as_problem(error: Exception, scope: Scope) -> ProblemAnswer:
