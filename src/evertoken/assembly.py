@@ -38,15 +38,16 @@ from evertoken.edge.services import Services
 from evertoken.edge.settings import Settings, milliseconds
 from evertoken.edge.settings.sources import load
 from evertoken.edge.settings.throttling import limits_of
+from evertoken.edge.standstill import Standstill
 from evertoken.edge.store_clock import StoreClock
+from evertoken.edge.telling import refuse_ended, tell_ended
 from evertoken.errors import ConfigurationError
 from evertoken.guards.access_check import AccessCheck
 from evertoken.guards.revoked import RevokedSessions
 from evertoken.secret import Secret
-from evertoken.sessions.events import ENDS_A_SESSION, EventHub, Hook
+from evertoken.sessions.events import EventHub
 from evertoken.sessions.issuer import AccessTokenIssuer, username_claim
 from evertoken.sessions.keys import KeyKeeper
-from evertoken.sessions.model import Event, session_id_text
 from evertoken.sessions.recall import RevocationMemory
 from evertoken.sessions.rotation import RotationPolicy
 from evertoken.sessions.service import SessionService
@@ -208,7 +209,8 @@ def build(
         if settings.user_directory
         else StoredUsers(store, hashing)
     )
-    sessions = _session_service(settings, store, keys, secrets, hub, metrics, directory, clock)
+    standstill = Standstill(settings.overlap.total_seconds())
+    sessions = _session_service(settings, store, keys, secrets, hub, metrics, directory, clock, standstill)
     services = Services(
         settings=settings,
         clock=clock,
@@ -234,8 +236,9 @@ def build(
         keys,
         memory,
         Recalling(store, hub, clock=clock),
+        standstill,
         clock=clock,
-        on_revoked=_tell_ended(revoked, feed),
+        on_revoked=tell_ended(revoked, feed),
         on_keys_changed=guard.forget,
         on_followed=feed.followed,
         compare_clocks=functools.partial(clock.compare, store) if isinstance(clock, StoreClock) else None,
@@ -289,6 +292,7 @@ def _session_service(  # noqa: PLR0917 - a step of `build`, with its parts
     metrics: Metrics,
     directory: UserDirectory,
     clock: Clock,
+    standstill: Standstill,
 ) -> SessionService:
     issuer = AccessTokenIssuer(
         keys,
@@ -306,6 +310,7 @@ def _session_service(  # noqa: PLR0917 - a step of `build`, with its parts
         idle_ms=milliseconds(settings.idle_lifetime),
         max_age_ms=None if settings.max_age is None else milliseconds(settings.max_age),
         accounts=RememberedAccounts(store, directory, clock=clock) if settings.user_directory else None,
+        before_refresh=standstill.demand_none,
         on_outcome=metrics.refreshed,
     )
 
@@ -321,7 +326,7 @@ def _adoptions(
 
 def _subscribe(hub: EventHub, metrics: Metrics, revoked: RevokedSessions, settings: Settings) -> None:
     """Who is told of what has been committed: the guard first."""
-    hub.subscribe(_refuse_ended(revoked))
+    hub.subscribe(refuse_ended(revoked))
     hub.subscribe(metrics.happened)
     hub.subscribe(logs.log_event)
     if settings.event_hook:
@@ -348,25 +353,6 @@ def _stop_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
-
-
-def _refuse_ended(revoked: RevokedSessions) -> Hook:
-    def hook(event: Event) -> None:
-        if event.kind in ENDS_A_SESSION and event.session_id is not None:
-            revoked.add(session_id_text(event.session_id), revoked_at_ms=event.at_ms)
-
-    return hook
-
-
-def _tell_ended(revoked: RevokedSessions, feed: RevocationFeed) -> Callable[[Sequence[tuple[str, int]], int], None]:
-    """Who is told of what any worker has revoked: the guard of this process, and those elsewhere."""
-
-    def tell(ended: Sequence[tuple[str, int]], cursor: int) -> None:
-        for session_id, at_ms in ended:
-            revoked.add(session_id, revoked_at_ms=at_ms)
-        feed.learn(ended, cursor)
-
-    return tell
 
 
 def _development_secret(path: Path) -> Secret:

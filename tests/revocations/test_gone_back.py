@@ -14,6 +14,7 @@ import pytest
 
 from evertoken.edge.background import Background
 from evertoken.edge.recalling import Recalling, noting
+from evertoken.edge.standstill import Standstill
 from evertoken.errors import StoreUnavailable
 from evertoken.sessions.events import EventHub
 from evertoken.sessions.model import Event, EventKind
@@ -47,6 +48,7 @@ class Follower:
             cast(Any, None),
             memory,
             self.recalling,
+            Standstill(0),
             clock=clock,
             on_revoked=lambda *_: None,
             on_keys_changed=lambda: None,
@@ -220,7 +222,7 @@ async def test_sweeping_is_no_going_back_and_a_quiet_store_that_went_back_is_not
     await store.end(lost.session_id, Reason.SIGNED_OUT, LAPTOP)
     await follower.step()
     clock.advance(2 * ACCESS_LIFETIME_MS / 1000 + DAY)
-    while await store.sweep():
+    while await store.sweep() is not None:
         pass
     assert (await store.revocations_after(0)).session_ids == ()
     assert [await follower.step() for _ in range(3)] == [0, 0, 0]

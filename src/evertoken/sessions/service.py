@@ -114,6 +114,7 @@ class SessionService:
         idle_ms: How long a session lives without use.
         max_age_ms: Every session ends this long after its sign-in; None lets it live as long as it is used.
         accounts: Where users live, if not in the store.
+        before_refresh: Raises TemporarilyUnavailable while no refresh may be decided here.
         on_outcome: Told the name of every refresh outcome, for counting.
     """
 
@@ -128,6 +129,7 @@ class SessionService:
         idle_ms: int,
         max_age_ms: int | None = None,
         accounts: AccountsElsewhere | None = None,
+        before_refresh: Callable[[], None] = lambda: None,
         on_outcome: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._store = store
@@ -138,6 +140,7 @@ class SessionService:
         self._idle_ms = idle_ms
         self._max_age_ms = max_age_ms
         self._accounts = accounts
+        self._before_refresh = before_refresh
         self._on_outcome = on_outcome
         self._commits = GroupCommit(store.rotate)
 
@@ -230,6 +233,7 @@ class SessionService:
         Raises:
             TemporarilyUnavailable: the store, or a hook, could not; nobody is signed out, try again.
         """
+        self._before_refresh()
         result = await self._decided(token, caller, client_id)
         self._on_outcome("heal" if result.healed else result.outcome.value)
         if result.event is not None:
