@@ -20,6 +20,9 @@ EMPTY = 1_000
 """How many sessions are in a store that is called empty: each caller has some."""
 
 ROUNDS = 3
+SWEPT_FOR_SECONDS = 45.0
+"""How long sweeping is looked at; of ten million it would take a quarter of an hour."""
+
 _PRESENTED = 200_000
 """Of how many sessions, from all over the store, the callers present tokens in turn."""
 
@@ -147,7 +150,7 @@ async def _refresh(engine: Engine, store: Any, crowds: Sequence[_Crowd], seconds
 
 
 async def _sweep(engine: Engine, store: Any, crowds: Sequence[_Crowd]) -> Sweep:
-    """As the server does it, step after step with a pause in between, until a step finds nothing."""
+    """As the server does it, step after step with a pause in between, until the walk has been round or it is enough."""
     sweep = Sweep()
     rotate = _queued(engine, store)
     over = asyncio.Event()
@@ -160,8 +163,10 @@ async def _sweep(engine: Engine, store: Any, crowds: Sequence[_Crowd]) -> Sweep:
     refreshing = asyncio.create_task(refresh())
     try:
         began = time.perf_counter()
-        while gone := await _step(store.sweep, sweep):
+        while (gone := await _step(store.sweep, sweep)) is not None:
             sweep.gone += gone
+            if time.perf_counter() - began > SWEPT_FOR_SECONDS:
+                break
             await asyncio.sleep(SWEEP_PAUSE_SECONDS)
         sweep.seconds = time.perf_counter() - began
     finally:
@@ -170,7 +175,7 @@ async def _sweep(engine: Engine, store: Any, crowds: Sequence[_Crowd]) -> Sweep:
     return sweep
 
 
-async def _step(sweep_once: Callable[[], Awaitable[int]], sweep: Sweep) -> int:
+async def _step(sweep_once: Callable[[], Awaitable[int | None]], sweep: Sweep) -> int | None:
     began = time.perf_counter()
     gone = await sweep_once()
     sweep.longest_step = max(sweep.longest_step, time.perf_counter() - began)

@@ -34,6 +34,12 @@ MOST_ROWS = 25_000
 _FILLING = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "'8GB'", "checkpoint_timeout": "'1h'"}
 """What is set while the tables are filled, and no longer."""
 
+_SECONDARY_INDEXES = f"""
+SELECT index.relname, pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class index ON index.oid = indexrelid
+WHERE relnamespace = '{_SCHEMA}'::regnamespace AND NOT indisunique
+"""
+"""They are made at the end, of all rows together."""
+
 _WRITTEN = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
 _EXPLAINED = {
     "session_preload_libraries": "auto_explain",
@@ -83,6 +89,9 @@ class OnPostgresql:
             for name, value in _FILLING.items():
                 await connection.execute(f"ALTER SYSTEM SET {name} = {value}")
             await connection.execute("SELECT pg_reload_conf()")
+            indexes = await connection.fetch(_SECONDARY_INDEXES)
+            for name, _ in indexes:
+                await connection.execute(f"DROP INDEX {_SCHEMA}.{name}")
             users = iter(user_rows(range(users_of(count)), now_ms))
             while some_users := list(itertools.islice(users, ROWS_AT_ONCE)):
                 await _copy(connection, "users", USER_COLUMNS, some_users)
@@ -98,6 +107,9 @@ class OnPostgresql:
                 ]
                 await _copy(connection, "revocations", ("seq", "at_ms", "session_id"), told)
             await connection.execute("UPDATE revocation_counter SET last = $1", seq)
+            await connection.execute("SET maintenance_work_mem = '1GB'")
+            for _, made_by in indexes:
+                await connection.execute(made_by)
             await connection.execute("VACUUM ANALYZE")
             await connection.execute("ALTER SYSTEM RESET ALL")
             await connection.execute("SELECT pg_reload_conf()")

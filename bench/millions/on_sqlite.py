@@ -61,6 +61,11 @@ class OnSqlite:
             for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -3000000"):
                 connection.execute(f"PRAGMA {pragma}")
             connection.execute("BEGIN")
+            indexes = connection.execute(
+                "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+            ).fetchall()
+            for name, _ in indexes:  # made at the end, of all rows together: denser than those that have grown
+                connection.execute(f"DROP INDEX {name}")
             users = user_rows(in_passes(users_of(count), user_id), now_ms)
             self._insert(connection, "users", USER_COLUMNS, users)
             numbers = in_passes(count, session_id)
@@ -74,6 +79,8 @@ class OnSqlite:
                     if one.revoked_at_ms and one.revoked_at_ms > now_ms - 2 * ACCESS_LIFETIME_MS
                 ]
                 self._insert(connection, "revocations", ("session_id", "at_ms"), told)
+            for _, sql in indexes:
+                connection.execute(sql)
             connection.execute("COMMIT")
             connection.execute("PRAGMA journal_mode = WAL")
 

@@ -2,8 +2,11 @@
 
 import asyncio
 
+import pytest
+
 from evertoken.sessions.operating import SessionSearch
 from evertoken.sessions.rotation import Outcome
+from evertoken.stores import walking
 from evertoken.stores.sqlite import operating
 from evertoken.stores.sqlite.sweeping import Sweeper
 from evertoken.tokens.refresh_token import child_of
@@ -12,7 +15,7 @@ from tests.stores.compliance.adopting import Adopting
 from tests.stores.compliance.agreement import Agreement
 from tests.stores.compliance.attempts import Attempts
 from tests.stores.compliance.audit import AuditAndRevocations
-from tests.stores.compliance.bench import ACCESS_LIFETIME_MS, RIPE, refresh, signed_in, succeed
+from tests.stores.compliance.bench import ACCESS_LIFETIME_MS, RIPE, add_user, refresh, sign_in, signed_in, succeed
 from tests.stores.compliance.endings import SignInsAndEndings
 from tests.stores.compliance.keys_clients import KeysAndClients
 from tests.stores.compliance.operating import OperatingByWindows
@@ -97,7 +100,7 @@ class TestOperating(OperatingByWindows):
             connection.set_trace_callback(asked.append)
             now_ms = bench.clock()
             for user_id in (None, "u_ada"):
-                operating.search_sessions(connection, now_ms, SessionSearch("x", user_id=user_id))
+                operating.search_window(connection, now_ms, SessionSearch("x", user_id=user_id), 100)
             operating.tally_users(connection, now_ms, fresh_after_ms=0, after=None, limit=10)
             operating.live_sessions_of(connection, now_ms, ["u_ada"])
             operating.happened(connection, from_ms=0, until_ms=now_ms)
@@ -115,6 +118,44 @@ class TestOperating(OperatingByWindows):
         # Counting users walks the smallest index there is; `json_each` is the list that was asked for.
         scans = [plan for _, plan in plans if plan.startswith("SCAN") and "json_each" not in plan]
         assert all("USING COVERING INDEX" in plan for plan in scans), scans
+
+    async def test_a_search_that_finds_nobody_looks_up_no_user(self, bench: SqliteBench) -> None:
+        """Names are read from their index; only the rows of those who are found are read, each on a page of its own."""
+        store = bench.open()
+        for number in range(40):
+            await add_user(store, f"user-{number}")
+        asked: list[str] = []
+        with bench.connection() as connection:
+            connection.set_trace_callback(asked.append)
+            assert operating.search_users(connection, "nobody", after=None, limit=10).users == ()
+            connection.set_trace_callback(None)
+            plans = [row[3] for one in asked for row in connection.execute(f"EXPLAIN QUERY PLAN {one}")]
+        by_name = [plan for plan in plans if "(username_key>" in plan]
+        assert len(by_name) == len(asked) == 2
+        assert all("USING COVERING INDEX" in plan for plan in by_name), plans
+
+    async def test_a_long_search_lets_others_have_their_turn(
+        self, bench: SqliteBench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever asks while a search goes on is answered after its next few rows, not at its end."""
+        monkeypatch.setattr(walking, "ROWS_PER_STEP", 2)
+        store, clock = bench.open(), bench.clock
+        user = await add_user(store)
+        tokens = [await sign_in(store, clock, user) for _ in range(20)]
+        order: list[str] = []
+
+        async def search() -> None:
+            assert (await store.search_sessions(SessionSearch("nobody"))).sessions == ()
+            order.append("search")
+
+        async def find() -> None:
+            assert await store.find(tokens[0].session_id) is not None
+            order.append("find")
+
+        async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+            tasks.create_task(search())  # it is in the queue of the thread before the other
+            tasks.create_task(find())
+        assert order == ["find", "search"]
 
 
 class TestSweeping(Sweeping):
@@ -147,6 +188,6 @@ class TestSweeping(Sweeping):
 
         with bench.connection() as connection:
             connection.set_progress_handler(count, 10)
-            assert Sweeper(access_lifetime_ms=ACCESS_LIFETIME_MS).step(connection, bench.clock()) == 0
+            assert Sweeper(access_lifetime_ms=ACCESS_LIFETIME_MS).step(connection, bench.clock()) is None
             connection.set_progress_handler(None, 0)
         return ran

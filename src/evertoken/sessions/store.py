@@ -116,9 +116,12 @@ class SessionStore(Protocol):
     async def timeline(self, session_id: bytes) -> list[Event]:
         """Every event of one session, oldest first."""
 
-    async def sweep(self) -> int:
+    async def sweep(self) -> int | None:
         """
-        Remove one small step's worth of what is kept no longer; returns how many rows went.
+        Look at one small step's worth of what is kept, and remove what is kept no longer.
+
+        Returns how many rows went, 0 where there was nothing to remove on this piece of the way; None once the walk
+        has been round and its last step removed nothing, or while another machine sweeps.
 
         Sessions and their events go `KEPT_AFTER_END_MS` after the session's end, revocations once no access
         token of theirs can live, throttling counters and adopted tokens once they are forgotten.

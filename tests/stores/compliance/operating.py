@@ -159,7 +159,7 @@ class Operating:
         )
         assert await store.ended_sessions() == ended
         clock.advance(40 * DAY)
-        while await store.sweep():
+        while await store.sweep() is not None:
             pass
         assert await store.ended_sessions() == {}
 

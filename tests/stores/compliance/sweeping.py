@@ -21,9 +21,9 @@ MONTH = 30 * DAY
 
 
 async def sweep(store: Store) -> int:
-    """Sweep until nothing is left to do; how much went."""
+    """Sweep until the walk has been round and nothing is left to do; how much went."""
     gone = 0
-    while step := await store.sweep():
+    while (step := await store.sweep()) is not None:
         gone += step
     return gone
 
@@ -121,7 +121,7 @@ class Sweeping:
         rows = {number.to_bytes(16, "big"): over if number % 3 else alive for number in range(6_000)}
         await bench.put_rows(rows)
         steps = []
-        while step := await store.sweep():
+        while (step := await store.sweep()) is not None:
             steps.append(step)
             assert (await refresh(store, token)).outcome is Outcome.REISSUE
         assert sum(steps) == 4_000

@@ -122,9 +122,9 @@ class TestSweeping(Sweeping):
         await store.end(token.session_id, Reason.SIGNED_OUT, LAPTOP)
         assert MONTH * 1000 - 60_000 < await bench.ask("PTTL", key) <= MONTH * 1000
         await bench.ask("PEXPIRE", key, 0)
-        clock.advance(120)
+        clock.advance(MONTH)
+        await sweep(store)
+        clock.advance(0.001)
         assert await sweep(store) == 1
-        for _ in range(256):
-            await store.sweep()
         left = await bench.ask("KEYS", "*")
-        assert sorted(name.rpartition(b":")[2] for name in left) == [b"last", b"log"]
+        assert [name.rpartition(b":")[2] for name in left] == [b"last"]

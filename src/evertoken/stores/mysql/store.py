@@ -165,7 +165,7 @@ class MysqlStore:
     async def newest_events(self, limit: int) -> list[Event]:
         return await self._pool.read(lambda connection: events.newest(connection, limit))
 
-    async def sweep(self) -> int:
+    async def sweep(self) -> int | None:
         return await self._pool.write(self._sweeper.step)
 
     async def sessions_per_secret(self) -> dict[bytes, int]:

@@ -22,6 +22,7 @@ from evertoken.stores.postgresql.connection import Connection, storable
 from evertoken.stores.postgresql.sessions import COLUMNS, LIVE, record_of
 from evertoken.stores.postgresql.tables import USER_COLUMNS, user_of
 from evertoken.stores.postgresql.transaction import NOW
+from evertoken.stores.walking import search_by_steps
 
 ROWS_PER_PAGE = 10_000
 """How many rows are looked at for one page, however few of them match."""
@@ -46,12 +47,21 @@ _MATCHES = """
 
 
 async def search_sessions(connection: Connection, told_ms: int | None, search: SessionSearch) -> SessionPage:
-    """A page of the list, cut from its next window."""
+    """A page of the list, which comes before the connection's time is up."""
+
+    async def step(its: SessionSearch, rows: int) -> SessionPage:
+        return await _window(connection, told_ms, its, rows)
+
+    return await search_by_steps(step, search, rows=ROWS_PER_PAGE)
+
+
+async def _window(connection: Connection, told_ms: int | None, search: SessionSearch, rows_of_it: int) -> SessionPage:
+    """What is found in the next window of the list."""
     before = _NEWEST if search.after is None else (search.after.created_at_ms, search.after.id)
     of_user, user = ("", ()) if search.user_id is None else ("user_id = $3 AND ", (search.user_id,))
     last = await connection.fetchrow(
         f"SELECT created_at_ms, id FROM sessions WHERE {of_user}(created_at_ms, id) < ($1, $2)"
-        f" {_NEWEST_FIRST} LIMIT 1 OFFSET {ROWS_PER_PAGE - 1}",
+        f" {_NEWEST_FIRST} LIMIT 1 OFFSET {rows_of_it - 1}",
         *before,
         *user,
     )

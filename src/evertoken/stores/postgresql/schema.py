@@ -102,7 +102,11 @@ async def _migrate(connection: Connection, location: str, schema: str) -> None:
             return
         _log.info("bringing the tables from version %s to %s", version or "none", VERSIONS[-1])
         # Steps wait for a table no longer than this, or all who come after them would wait too.
-        await connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_WITHIN}'; SET LOCAL statement_timeout = 0")
+        # On a busy machine the script is long in writing, and the transaction waits for it.
+        await connection.execute(
+            f"SET LOCAL lock_timeout = '{_LOCK_WITHIN}'; SET LOCAL statement_timeout = 0;"
+            " SET LOCAL idle_in_transaction_session_timeout = '60s'"
+        )
         # Not by IF NOT EXISTS: that asks for the right to make one even where there is one.
         if await connection.fetchval("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1", schema) is None:
             await connection.execute(f"CREATE SCHEMA {quoted(schema)}")

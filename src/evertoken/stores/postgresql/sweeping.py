@@ -25,12 +25,12 @@ class Sweeper:
         self._access_lifetime_ms = access_lifetime_ms
         self._scanned_to: bytes = b""
 
-    async def step(self, transaction: Transaction) -> int:
-        """One step; returns how many rows went."""
+    async def step(self, transaction: Transaction) -> int | None:
+        """One step; returns how many rows went, None at the end of the walk, or where another machine sweeps."""
         if not await try_to_take(transaction.connection, Lock.SWEEP):
-            return 0
+            return None
         now_ms = transaction.now_ms
-        return (
+        gone = (
             await self._sessions(transaction, now_ms - KEPT_AFTER_END_MS)
             + await _delete(transaction, "events", "session_id IS NULL AND last_at_ms < $1", now_ms - KEPT_AFTER_END_MS)
             # A remote guard may be a minute behind; twice the lifetime is longer than any token of theirs lives.
@@ -44,6 +44,7 @@ class Sweeper:
             + await _delete(transaction, "adoptions", "forget_at_ms < $1", now_ms)
             + await _delete(transaction, "signing_keys", "verifies_until_ms < $1", now_ms - KEPT_AFTER_END_MS)
         )
+        return gone if gone or self._scanned_to else None
 
     async def _sessions(self, transaction: Transaction, before_ms: int) -> int:
         connection = transaction.connection

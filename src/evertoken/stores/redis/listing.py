@@ -6,23 +6,23 @@ that is not there, which whoever reads it removes, but misses none that is. A Re
 entry as well: the next refresh of that session heals its record (HEAL) and enters it anew.
 """
 
-import heapq
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
 from evertoken.accounts.usernames import username_key
 from evertoken.sessions.model import SessionRecord
 from evertoken.sessions.operating import SessionCursor, SessionPage, SessionSearch, UserTally, ids_beginning_with
-from evertoken.stores.redis.calling import Calls, scored
+from evertoken.stores.redis.calling import Calls
 from evertoken.stores.redis.keys import BUCKETS, Keys, encoded, user_bucket
+from evertoken.stores.redis.merging import ByName, NewestFirst, merged, parts
 from evertoken.stores.redis.record import Stored, packed_instant, parse
 from evertoken.stores.redis.scripts import LIST, UNLIST, Command
 
 ROWS_PER_PAGE = 10_000
 """How many sessions are looked at for one page, however few of them match."""
 
-_AT_ONCE: Final = 250
-_OF_A_BUCKET: Final = 16
+_AT_ONCE: Final = 100
+"""How many are read at once, a few milliseconds of our loop: others come in between."""
 
 Found = tuple[bytes, Stored]
 
@@ -149,55 +149,10 @@ async def _newest_first(calls: Calls, keys: Keys, search: SessionSearch) -> Asyn
         found.sort(key=lambda one: (one[1].created_at_ms, one[0]), reverse=True)
         yield [one for one in found if place is None or (one[1].created_at_ms, one[0]) < place]
         return
-    piece: list[bytes] = []
-    async for session_id in _merged(calls, keys, place):
-        piece.append(session_id)
-        if len(piece) == _AT_ONCE:
-            yield await read(calls, keys, piece)
-            piece = []
-    yield await read(calls, keys, piece)
-
-
-async def _merged(calls: Calls, keys: Keys, place: tuple[int, bytes] | None) -> AsyncIterator[bytes]:
-    """Ids of all buckets, the newest first, read from each bucket as they are needed."""
-    heap: list[tuple[float, bytes, int]] = []
-    ends: list[tuple[float, bytes] | None] = [place] * BUCKETS
-    at_the_end = [0] * BUCKETS  # entries of a bucket in the millisecond at which its last piece ended
-    ahead = [0] * BUCKETS
-
-    async def fill(buckets: Sequence[int]) -> None:
-        answers = await calls.run([_piece(keys, bucket, ends[bucket], at_the_end[bucket]) for bucket in buckets])
-        for bucket, answer in zip(buckets, answers, strict=True):
-            end = ends[bucket]
-            found = [(score, member) for member, score in scored(answer)]
-            for score, member in found:
-                if end is None or (score, member) < end:
-                    heapq.heappush(heap, (-score, _inverted(member), bucket))
-                    ahead[bucket] += 1
-            if found:
-                ends[bucket] = found[-1]
-                at_the_end[bucket] = sum(score == found[-1][0] for score, _ in found)
-
-    await fill(range(BUCKETS))
-    while heap:
-        _, inverted, bucket = heapq.heappop(heap)
-        ahead[bucket] -= 1
-        if ahead[bucket] == 0:
-            await fill([bucket])
-        yield _inverted(inverted)
-
-
-def _piece(keys: Keys, bucket: int, end: tuple[float, bytes] | None, at_the_end: int) -> Command:
-    top = "+inf" if end is None else f"{end[0]:.0f}"
-    return (
-        *("ZREVRANGEBYSCORE", keys.created(bucket), top, "-inf"),
-        *("WITHSCORES", "LIMIT", 0, at_the_end + _OF_A_BUCKET),
-    )
-
-
-def _inverted(member: bytes) -> bytes:
-    """Sorts the other way round."""
-    return bytes(255 - byte for byte in member)
+    lists = [NewestFirst(keys.created(bucket), place) for bucket in range(BUCKETS)]
+    async for piece in merged(calls, lists, downwards=True):
+        for some in parts(piece, _AT_ONCE):
+            yield await read(calls, keys, [session_id for _, session_id in some])
 
 
 async def tally_users(
@@ -206,22 +161,17 @@ async def tally_users(
     """A page of users. Who is over the cap has sessions ended, so each has few that nobody has ended."""
     now_ms = await calls.now_ms()
     tallies: list[UserTally] = []
-    last = encoded(after or "")
-    while len(tallies) < limit:
-        beginning = b"(" + last if last else b"-"
-        answers = await calls.run(
-            [("ZRANGEBYLEX", keys.users(bucket), beginning, "+", "LIMIT", 0, limit) for bucket in range(BUCKETS)]
-        )
-        user_ids = sorted(user_id for answer in answers for user_id in answer)[:limit]
-        if not user_ids:
-            break
-        last = user_ids[-1]
-        found = await of_users(calls, keys, [user_id.decode() for user_id in user_ids])
-        for user_id, sessions in found.items():
-            tally = _tally(user_id, [stored for _, stored in sessions if not stored.reason], now_ms, fresh_after_ms)
-            if tally is not None:
-                tallies.append(tally)
-    return tallies[:limit]
+    lists = [ByName(keys.users(bucket), encoded(after or "")) for bucket in range(BUCKETS)]
+    async for piece in merged(calls, lists, downwards=False):
+        for some in parts(piece, _AT_ONCE):
+            found = await of_users(calls, keys, [user_id.decode() for user_id in some])
+            for user_id, sessions in found.items():
+                tally = _tally(user_id, [stored for _, stored in sessions if not stored.reason], now_ms, fresh_after_ms)
+                if tally is not None:
+                    tallies.append(tally)
+            if len(tallies) >= limit:
+                return tallies[:limit]
+    return tallies
 
 
 def _tally(user_id: str, sessions: Sequence[Stored], now_ms: int, fresh_after_ms: int) -> UserTally | None:

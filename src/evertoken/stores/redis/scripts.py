@@ -215,6 +215,34 @@ return 1
 """)
 """Remove a session and all that names it. KEYS: session, created, trail, when, ended... ARGV: id; the head as read."""
 
+OVER = Script("""
+local over, before = {}, tonumber(ARGV[1])
+for number, key in ipairs(KEYS) do
+  local dates = redis.call('GETRANGE', key, 46, 63)
+  local at
+  if #dates == 18 then
+    local revoked, idle, max = struct.unpack('>i6i6i6', dates)
+    at = revoked ~= 0 and revoked or max ~= 0 and math.min(idle, max) or idle
+  end
+  if not at or at < before then over[#over + 1] = number end
+end
+return over
+""")
+"""
+Which sessions of one bucket were over before an instant, or are not there; by their place, counted from 1.
+
+KEYS: them. ARGV: before.
+"""
+
+OLD = Script("""
+local found = {}
+for number, key in ipairs(KEYS) do
+  found[number] = redis.call('ZRANGEBYSCORE', key, '-inf', '(' .. ARGV[1])
+end
+return found
+""")
+"""Members of sets of one slot from before an instant. KEYS: sets. ARGV: before."""
+
 DUE = Script(
     "local now = struct.unpack('>i6', ARGV[1])"
     + _CLOCK
@@ -327,7 +355,7 @@ return 0
 ALL: Final = {
     script.sha: script
     for script in (
-        *(ROTATE, NOTE, REVOKE, KEEP, LIST, UNLIST, PUT, REMOVE, DUE, ANNOUNCE, FOLLOW, LINE, COUNT),
+        *(ROTATE, NOTE, REVOKE, KEEP, LIST, UNLIST, PUT, REMOVE, OVER, OLD, DUE, ANNOUNCE, FOLLOW, LINE, COUNT),
         *(FIRST_KEY, SWAP, BEAT, LET_GO),
     )
 }

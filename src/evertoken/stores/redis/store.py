@@ -186,7 +186,7 @@ class RedisStore:
         """The newest lines of the whole audit trail, newest first."""
         return await trail.newest(self._calls, self.keys, limit)
 
-    async def sweep(self) -> int:
+    async def sweep(self) -> int | None:
         return await self._calls.whole(self._sweeper.step())
 
     async def sessions_per_secret(self) -> dict[bytes, int]:

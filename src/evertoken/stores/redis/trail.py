@@ -15,6 +15,7 @@ from evertoken.sessions.rotation import Reason
 from evertoken.stores.lines import sign_in_detail
 from evertoken.stores.redis.calling import Calls, scored
 from evertoken.stores.redis.keys import BUCKETS, REASONS, Keys
+from evertoken.stores.redis.merging import NewestFirst, merged
 from evertoken.stores.redis.record import Stored, instant, joined, parse
 from evertoken.stores.redis.scripts import COUNT, LINE, NOTE, Command
 from evertoken.tokens.refresh_token import SESSION_ID_BYTES, Delivery
@@ -99,13 +100,15 @@ def signed_in(session_id: bytes, stored: Stored) -> Event:
 
 async def newest(calls: Calls, keys: Keys, limit: int) -> list[Event]:
     """The newest lines of the whole trail, newest first. Those of one millisecond stand in no particular order."""
-    commands: list[Command] = [("ZREVRANGE", keys.lines, 0, limit - 1, "WITHSCORES")]
-    for bucket in range(BUCKETS):
-        commands.append(("ZREVRANGE", keys.when(bucket), 0, limit - 1, "WITHSCORES"))
-        commands.append(("ZREVRANGE", keys.created(bucket), 0, limit - 1, "WITHSCORES"))
-    found: list[tuple[float, bool, bytes]] = []
-    for number, answer in enumerate(await calls.run(commands)):
-        found += [(score, number == 0, member) for member, score in scored(answer)]
+    lines = await calls.one(("ZREVRANGE", keys.lines, 0, limit - 1, "WITHSCORES"))
+    found = [(score, True, member) for member, score in scored(lines)]
+    of_sessions = [name(bucket) for bucket in range(BUCKETS) for name in (keys.when, keys.created)]
+    count = 0
+    async for piece in merged(calls, [NewestFirst(key) for key in of_sessions], downwards=True):
+        found += [(score, False, member) for score, member in piece]
+        count += len(piece)
+        if count >= limit:
+            break
     found = sorted(found, reverse=True)[:limit]
     wanted: list[Command] = []
     for _, is_of_no_session, member in found:

@@ -81,9 +81,10 @@ class RedisWithUsers(RedisStore):
         if self._users is not None:
             await self._users.ping()
 
-    async def sweep(self) -> int:
+    async def sweep(self) -> int | None:
         gone = await super().sweep()
-        return gone if self._users is None else gone + await self._users.sweep()
+        of_users = None if self._users is None else await self._users.sweep()
+        return None if gone is None and of_users is None else (gone or 0) + (of_users or 0)
 
     # Sessions
 

@@ -2,7 +2,8 @@
 What an operator asks, in SQLite.
 
 The thread that reads serves refreshes and guards too, so no statement here looks at more than a bounded number of
-rows: pages are cut from a window of the list, whatever the search is for.
+rows: pages are cut from a window of the list, whatever the search is for, and where each row lies on a page of its own,
+others have their turn after every few of them.
 """
 
 import json
@@ -22,6 +23,8 @@ from evertoken.sessions.operating import (
 from evertoken.sessions.rotation import Reason
 from evertoken.stores.sqlite.sessions import COLUMNS, LIVE, record_of
 from evertoken.stores.sqlite.tables import USER_COLUMNS, user_of
+from evertoken.stores.sqlite.worker import Worker
+from evertoken.stores.walking import search_by_steps
 
 ROWS_PER_PAGE = 10_000
 """How many rows are looked at for one page, however few of them match."""
@@ -45,14 +48,23 @@ _MATCHES = """
 """
 
 
-def search_sessions(connection: sqlite3.Connection, now_ms: int, search: SessionSearch) -> SessionPage:
-    """A page of the list, cut from its next window."""
+async def search_sessions(reader: Worker, search: SessionSearch) -> SessionPage:
+    """A page of the list; whatever else waits for the reader goes in between."""
+
+    async def step(its: SessionSearch, rows: int) -> SessionPage:
+        return await reader.run(lambda connection, now_ms: search_window(connection, now_ms, its, rows))
+
+    return await search_by_steps(step, search, rows=ROWS_PER_PAGE)
+
+
+def search_window(connection: sqlite3.Connection, now_ms: int, search: SessionSearch, rows_of_it: int) -> SessionPage:
+    """What is found in the next window of the list."""
     window = _OF_ALL if search.user_id is None else _OF_A_USER
     before = _NEWEST if search.after is None else (search.after.created_at_ms, search.after.id)
     place = (now_ms, *before, search.user_id)
     last = connection.execute(
-        f"SELECT created_at_ms, id {window} {_NEWEST_FIRST} LIMIT 1 OFFSET {ROWS_PER_PAGE - 1}",
-        place,
+        f"SELECT created_at_ms, id {window} {_NEWEST_FIRST} LIMIT 1 OFFSET ?5",
+        (*place, rows_of_it - 1),
     ).fetchone()
     lowest, highest = ids_beginning_with(search.part) or (None, None)
     rows = connection.execute(
@@ -128,9 +140,11 @@ def search_users(connection: sqlite3.Connection, part: str, *, after: str | None
     ).fetchone()
     # Without a last one, what is left is no more than a window. In an OR the index would not know where to stop.
     until = "" if last is None else " AND username_key <= ?2"
+    # The inner one is answered by the index alone: only those who are found are looked up.
     rows = connection.execute(
-        f"SELECT {USER_COLUMNS}, username_key FROM users WHERE username_key > ?1{until}"
-        " AND (?3 = '' OR instr(username_key, ?3)) ORDER BY username_key LIMIT ?4",
+        f"SELECT {USER_COLUMNS}, username_key FROM users WHERE username_key IN"
+        f" (SELECT username_key FROM users WHERE username_key > ?1{until}"
+        " AND (?3 = '' OR instr(username_key, ?3)) ORDER BY username_key LIMIT ?4) ORDER BY username_key",
         (after or "", last and last[0], username_key(part), limit),
     ).fetchall()
     users = tuple(map(user_of, rows))

@@ -155,7 +155,7 @@ class SqliteStore:
     async def newest_events(self, limit: int) -> list[Event]:
         return await self._reader.run(lambda connection, _: events.newest(connection, limit=limit))
 
-    async def sweep(self) -> int:
+    async def sweep(self) -> int | None:
         return await self._writer.run(self._sweeper.step)
 
     async def sessions_per_secret(self) -> dict[bytes, int]:
@@ -164,7 +164,7 @@ class SqliteStore:
     # What an operator asks
 
     async def search_sessions(self, search: SessionSearch) -> SessionPage:
-        return await self._reader.run(lambda connection, now_ms: operating.search_sessions(connection, now_ms, search))
+        return await operating.search_sessions(self._reader, search)
 
     async def tally_users(self, *, fresh_after_ms: int, after: str | None, limit: int) -> list[UserTally]:
         return await self._reader.run(

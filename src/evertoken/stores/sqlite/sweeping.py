@@ -16,9 +16,9 @@ class Sweeper:
         self._access_lifetime_ms = access_lifetime_ms
         self._scanned_to: bytes = b""
 
-    def step(self, connection: sqlite3.Connection, now_ms: int) -> int:
-        """One step inside the open transaction; returns how many rows went."""
-        return (
+    def step(self, connection: sqlite3.Connection, now_ms: int) -> int | None:
+        """One step inside the open transaction; returns how many rows went, None at the end of the walk."""
+        gone = (
             self._sessions(connection, now_ms - KEPT_AFTER_END_MS)
             + _delete(connection, "events", "session_id IS NULL AND last_at_ms < ?1", now_ms - KEPT_AFTER_END_MS)
             # A remote guard may be a minute behind; twice the lifetime is longer than any token of theirs lives.
@@ -32,6 +32,7 @@ class Sweeper:
             + _delete(connection, "adoptions", "forget_at_ms < ?1", now_ms)
             + _delete(connection, "signing_keys", "verifies_until_ms < ?1", now_ms - KEPT_AFTER_END_MS)
         )
+        return gone if gone or self._scanned_to else None
 
     def _sessions(self, connection: sqlite3.Connection, before_ms: int) -> int:
         seen = connection.execute(
