@@ -136,15 +136,11 @@ install_niquests() {
     -r requirements/niquests.txt && printf '%s\n' "$wanted" >"$venv/.evertoken-setup"
 }
 
-# One worker more than there are cores, for the tests wait more than they compute; starting them costs some seconds. A
-# file stays in one process, so that its fixtures are made once and its tests keep their order; files come in the order
-# of tests/conftest.py, not those with most tests first. No more than 4 workers: a container sees all the cores of its
-# host, whatever its share. PYTEST_XDIST_AUTO_NUM_WORKERS=1 for one at a time.
-run_pytest() {
-  local workers
-  workers=$(($(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1))
-  pytest -n "${PYTEST_XDIST_AUTO_NUM_WORKERS:-$workers}" --maxprocesses 4 --dist loadfile --no-loadscope-reorder </dev/null
-}
+# On every core; starting the workers costs about a second. A file stays in one process, so that its fixtures are made
+# once and its tests keep their order; files come in the order of tests/conftest.py, not those with most tests first. No
+# more than 4 workers: a container sees all the cores of its host, whatever its share. PYTEST_XDIST_AUTO_NUM_WORKERS=1
+# for one at a time.
+run_pytest() { pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder </dev/null; }
 
 check_pytest() {
   local started=$SECONDS status
@@ -183,9 +179,9 @@ else
   check_program firefox-esr firefox-esr "the tests in Firefox"
   check_npm
   check "venv for niquests" install_niquests
+  joined types
   [ ! -d browser/node_modules ] || beside browser check_browser
   check_pytest
-  joined types
   joined browser
 fi
 

@@ -86,7 +86,7 @@ def test_a_redis_that_is_killed_and_then_set_back_to_a_snapshot_ends_no_session(
     _something_was_lost(history)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_mariadb_that_is_killed_under_load_signs_nobody_out_and_loses_nothing(tmp_path: Path, tell: Tell) -> None:
     """MariaDB and a worker are killed under 64 clients: nobody is signed out, and what was acknowledged is there."""
     with engines.mariadb() as engine:
