@@ -73,7 +73,7 @@ async def test_a_full_disk_refuses_what_needs_room_and_ends_no_session(
     bench: MariadbBench, server: MariadbServer, admin: Connection
 ) -> None:
     """While there is no room for another line of the audit trail: 503 for sign-ins, and refreshes go on."""
-    store = bench.open()
+    store = bench.open(sessions_per_user=10_000)  # the cap would end the first of so many
     user = await add_user(store)
     token = await sign_in(store, bench.clock, user)
     event = Event(EventKind.STALE, bench.clock(), detail={"text": secrets.token_hex(3_000)})
