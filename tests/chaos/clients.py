@@ -14,7 +14,13 @@ from evertoken.client.calls import refresh_call
 from evertoken.client.http import Answer, HttpTransport, NoAnswer, NotSent
 from evertoken.client.http.transport import Call as HttpCall
 from evertoken.client.session import Session
-from evertoken.errors import RefreshUnavailable, SignedOut, SignInUnavailable, SignOutUnavailable
+from evertoken.errors import (
+    RefreshUnavailable,
+    SignedOut,
+    SignInUnavailable,
+    SignOutUnavailable,
+    TemporarilyUnavailable,
+)
 from evertoken.wire.dialects.known import EVERTOKEN
 from tests.chaos.history import Ask, Call, Clock, Got, History, Theft
 from tests.chaos.history import SignedOut as WasSignedOut
@@ -28,6 +34,11 @@ _NO_ANSWER = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, Timeout
 
 GUARDS_KNOW_WITHIN_SECONDS = 4.2
 """When the access token of an ended session is tried, see `stage.PROMISES`."""
+
+
+async def _as_told(later: TemporarilyUnavailable) -> None:
+    """Wait for as long as the server said: servers and databases die and come back in real time here."""
+    await asyncio.sleep(later.retry_after_seconds)
 
 
 class Recorded:
@@ -140,7 +151,7 @@ class Client:
             try:
                 await self._session.alogin(self.account, PASSWORD)
             except SignInUnavailable as later:
-                await asyncio.sleep(later.retry_after_seconds)
+                await _as_told(later)
             else:
                 return
 
@@ -162,7 +173,7 @@ class Client:
             try:
                 await self._session.arefresh()
             except RefreshUnavailable as later:
-                await asyncio.sleep(later.retry_after_seconds)
+                await _as_told(later)
             except SignedOut:
                 await self.sign_in()
             else:
@@ -180,7 +191,7 @@ class Client:
             else:
                 await self.use()
         except RefreshUnavailable as later:
-            await asyncio.sleep(later.retry_after_seconds)
+            await _as_told(later)
         except SignedOut:
             await self.sign_in()
 
@@ -215,7 +226,7 @@ class Client:
             try:
                 await self._session.alogout()
             except SignOutUnavailable as later:
-                await asyncio.sleep(later.retry_after_seconds)
+                await _as_told(later)
             else:
                 break
         await self._present(refresh_token)

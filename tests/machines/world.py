@@ -182,8 +182,8 @@ def _nginx(folder: Path, machines: Sequence[Machine]) -> Iterator[None]:
     text = EXAMPLE.read_text("utf-8")
     lines = [line for line in text.splitlines() if not _is_left_over(line, len(machines))]
     text = "\n".join(lines)
-    for placeholder, machine in zip(_IN_THE_EXAMPLE, machines, strict=False):
-        text = text.replace(placeholder, machine.address)
+    for printed, machine in zip(_IN_THE_EXAMPLE, machines, strict=False):  # there may be fewer machines
+        text = text.replace(printed, machine.address)
     assert "proxy_read_timeout 10s" in text
     text = text.replace("proxy_read_timeout 10s", "proxy_read_timeout 2s").replace("fail_timeout=5s", "fail_timeout=1s")
     (folder / "evertoken.conf").write_text(text)
@@ -193,7 +193,7 @@ def _nginx(folder: Path, machines: Sequence[Machine]) -> Iterator[None]:
 
 
 def _is_left_over(line: str, machines: int) -> bool:
-    return any(placeholder in line for placeholder in _IN_THE_EXAMPLE[machines:])
+    return any(printed in line for printed in _IN_THE_EXAMPLE[machines:])
 
 
 def bearer(access_token: str) -> dict[str, str]:
