@@ -4,8 +4,8 @@ import functools
 import json
 from typing import Any
 
-from evertoken.sessions.model import Caller, RotationRequest, SessionRecord
-from evertoken.sessions.rotation import ANY, Outcome, Reason, Row
+from evertoken.sessions.model import Caller, RotationRequest, RotationResult, SessionRecord
+from evertoken.sessions.rotation import ANY, Decision, Outcome, Reason, RotationPolicy, Row, decide
 from evertoken.tokens.refresh_token import Delivery
 
 ACCEPTED: dict[int, tuple[Outcome, bool]] = {
@@ -53,6 +53,37 @@ def row_of(
         max_expires_at_ms=max_expires_at_ms,
         over=over,
     )
+
+
+def decided(request: RotationRequest, line: Any, policy: RotationPolicy) -> tuple[RotationResult, Decision | None]:
+    """
+    What becomes of a request that the UPDATE of a server did not accept; no decision where there is no session.
+
+    Args:
+        line: now_ms, id, the state as `row_of` takes it, revoked_reason, user_id, client_id, user_epoch, username, the
+            owner's address and device, and the user's present epoch and whether it is disabled.
+    """
+    now_ms = line[0]
+    if line[2] is None:
+        return RotationResult(Outcome.GONE, now_ms, reason=Reason.UNKNOWN), None
+    row, user_id, client_id, username = read_row(line, request)
+    if request.client_id is not None and request.client_id != client_id:
+        # Another client's token tells nothing and changes nothing, or a stolen token were a kill switch.
+        return RotationResult(Outcome.GONE, now_ms, reason=Reason.UNKNOWN), None
+    decision = decide(row, request.token, now_ms=now_ms, policy=policy)
+    result = RotationResult(
+        decision.outcome, now_ms, reason=decision.reason, user_id=user_id, username=username, client_id=client_id
+    )
+    result.retry_after_ms = decision.retry_after_ms
+    return result, decision
+
+
+def read_row(line: Any, request: RotationRequest) -> tuple[Row, str, str, str]:
+    """The same line as `decide` reads it, and the user id, client id and user name beside it."""
+    revoked_reason, user_id, client_id, user_epoch, username, _, _, epoch, disabled = line[8:]
+    revoked = None if revoked_reason is None else Reason(revoked_reason)
+    row = row_of(request, state=line[2:8], revoked=revoked, user_epoch=user_epoch, account=(epoch, disabled))
+    return row, user_id, client_id, username
 
 
 def session_record(row: Any, *, recent_rotations_ms: tuple[int, ...]) -> SessionRecord:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evertoken.sessions.model import Caller, EventKind, RotationRequest, RotationResult
-from evertoken.sessions.rotation import Decision, Outcome, Reason, RotationPolicy, Row, decide
+from evertoken.sessions.rotation import Decision, Outcome, Reason, RotationPolicy
 from evertoken.stores.lines import event_of, replay_of
 from evertoken.stores.mysql import events
 from evertoken.stores.mysql.connection import Connection
@@ -16,7 +16,7 @@ from evertoken.stores.mysql.pool import Pool
 from evertoken.stores.mysql.revoking import AsRead, revoke_as_read
 from evertoken.stores.mysql.statements import table
 from evertoken.stores.mysql.transaction import NOW, Transaction
-from evertoken.stores.rows import row_of
+from evertoken.stores.rows import decided
 
 _SELECT = f"""
 SELECT clock.now_ms, wanted.id, s.tag, s.previous, s.generation, s.advanced_at_ms, s.idle_expires_at_ms,
@@ -53,7 +53,7 @@ async def refuse(
     replayed: list[tuple[RotationRequest, RotationResult, Decision, Found]] = []
     for request in requests:
         line = found[request.token.session_id]
-        result, decision = _decided(request, line, policy)
+        result, decision = decided(request, line, policy)
         if result.outcome is Outcome.GONE:
             results[request.token.session_id] = result
         elif result.outcome is Outcome.STALE:
@@ -65,30 +65,6 @@ async def refuse(
         kept = await pool.refresh_in_transaction(lambda transaction: _keep(transaction, stale, replayed))
         results |= dict(kept)
     return results
-
-
-def _decided(request: RotationRequest, line: Found, policy: RotationPolicy) -> tuple[RotationResult, Decision | None]:
-    now_ms = line[0]
-    if line[2] is None:
-        return RotationResult(Outcome.GONE, now_ms, reason=Reason.UNKNOWN), None
-    row, user_id, client_id, username = read_row(line, request)
-    if request.client_id is not None and request.client_id != client_id:
-        # Another client's token tells nothing and changes nothing, or a stolen token were a kill switch.
-        return RotationResult(Outcome.GONE, now_ms, reason=Reason.UNKNOWN), None
-    decision = decide(row, request.token, now_ms=now_ms, policy=policy)
-    result = RotationResult(
-        decision.outcome, now_ms, reason=decision.reason, user_id=user_id, username=username, client_id=client_id
-    )
-    result.retry_after_ms = decision.retry_after_ms
-    return result, decision
-
-
-def read_row(line: Found, request: RotationRequest) -> tuple[Row, str, str, str]:
-    """The row as `decide` reads it, and the user id, client id and user name beside it."""
-    revoked_reason, user_id, client_id, user_epoch, username, _, _, epoch, disabled = line[8:]
-    revoked = None if revoked_reason is None else Reason(revoked_reason)
-    row = row_of(request, state=line[2:8], revoked=revoked, user_epoch=user_epoch, account=(epoch, disabled))
-    return row, user_id, client_id, username
 
 
 async def _keep(

@@ -26,10 +26,9 @@ from evertoken.stores.mysql import events, refusing
 from evertoken.stores.mysql.connection import Connection, Row, storable
 from evertoken.stores.mysql.failures import TRY_AGAIN, Held
 from evertoken.stores.mysql.pool import Pool
-from evertoken.stores.mysql.refusing import read_row
 from evertoken.stores.mysql.statements import Plain, Value, table
 from evertoken.stores.mysql.transaction import BEGIN, COMMIT, NOW, ROLLBACK, Transaction
-from evertoken.stores.rows import ACCEPTED, parse_roles
+from evertoken.stores.rows import ACCEPTED, parse_roles, read_row
 
 _COLUMNS = (
     *("id", "tag", "parent", "generation", "issued_at_ms", "secret_id", "client_id", "address", "device"),

@@ -21,9 +21,9 @@ from evertoken.stores.lines import FOLD_AFTER, event_of
 from evertoken.stores.postgresql import refusing
 from evertoken.stores.postgresql.connection import Connection, Row, storable
 from evertoken.stores.postgresql.pool import Pool
-from evertoken.stores.postgresql.refusing import SELECT, read_row
+from evertoken.stores.postgresql.refusing import SELECT
 from evertoken.stores.postgresql.transaction import NOW
-from evertoken.stores.rows import ACCEPTED, parse_roles
+from evertoken.stores.rows import ACCEPTED, parse_roles, read_row
 
 _KIND = "CASE changed.outcome WHEN 2 THEN 'early' ELSE 'heal' END"
 _ROTATED = "(s.tag = p.tag OR NOT p.young)"
