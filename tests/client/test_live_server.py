@@ -15,7 +15,7 @@ from evertoken.sessions.model import AccountChange, Caller, EventKind, session_i
 from evertoken.sessions.rotation import Reason
 from tests.client.staging import PASSWORD, Heard, document_of, session_at, settle
 from tests.support.clock import MovingClock
-from tests.support.server import LiveServer, live_server
+from tests.support.server import LiveServer, client_at, live_server
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -162,7 +162,7 @@ def _end(live: LiveServer, session: Session, reason: str, folder: Path) -> None:
         case "signed_out":
             copied(live, session).logout()
         case "password_changed":
-            with httpx2.Client(base_url=live.url) as http:
+            with client_at(live.url) as http:
                 tokens = live.sign_in(http)
                 changed = http.post(
                     "/auth/password",

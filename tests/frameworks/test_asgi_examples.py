@@ -8,7 +8,7 @@ import pytest
 
 from tests.frameworks.asgi_examples import running_whole
 from tests.frameworks.wsgi_examples import environment, guards_as_promised, running
-from tests.support.server import PASSWORD, live_server
+from tests.support.server import PASSWORD, client_at, live_server
 
 
 def _signed_in(http: httpx2.Client, username: str) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def _bearing(tokens: dict[str, Any]) -> dict[str, str]:
 @pytest.mark.parametrize(("module", "api"), [("fastapi_app", ""), ("starlette_app", "/api")])
 def test_an_example_that_holds_the_whole_server_does_what_it_says(module: str, api: str, tmp_path: Path) -> None:
     """Sign-in, guarded and admins' routes, refresh and sign-out, in one process and on one port."""
-    with running_whole(module, tmp_path) as url, httpx2.Client(base_url=url) as http:
+    with running_whole(module, tmp_path) as url, client_at(url) as http:
         assert http.get(api + "/").status_code == 200
         ada, grace = _signed_in(http, "ada"), _signed_in(http, "grace")
         assert [http.get(api + path).status_code for path in ("/reports", "/everything")] == [401, 401]
@@ -46,7 +46,7 @@ def test_an_example_that_holds_the_whole_server_does_what_it_says(module: str, a
 
 def test_the_starlette_example_knows_whom_it_greets(tmp_path: Path) -> None:
     """An open route knows the user where there is one."""
-    with running_whole("starlette_app", tmp_path) as url, httpx2.Client(base_url=url) as http:
+    with running_whole("starlette_app", tmp_path) as url, client_at(url) as http:
         assert http.get("/api/").json() == {"hello": "somebody"}
         assert http.get("/api/", headers=_bearing(_signed_in(http, "ada"))).json() == {"hello": "ada"}
 

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from evertoken.accounts.users import User
@@ -14,7 +13,7 @@ from evertoken.assembly import Server
 from evertoken.secret import Secret
 from tests.frameworks.asgi_serving import serving_asgi
 from tests.readme.blocks import blocks_of
-from tests.support.server import PASSWORD
+from tests.support.server import PASSWORD, client_at
 
 PAGE = Path(__file__).parents[2] / "docs" / "frameworks.md"
 CODE = {block.text.split("\n", 1)[0].removeprefix("# "): block.text for block in blocks_of(PAGE)}
@@ -30,7 +29,7 @@ def test_the_code_of_the_page_does_what_the_page_says(
     monkeypatch.chdir(tmp_path)
     made = _module(tmp_path / name)
     server: Server = made.server
-    with serving_asgi(made.app) as url, httpx2.Client(base_url=url) as http:
+    with serving_asgi(made.app) as url, client_at(url) as http:
         hashed = server.hashing.hash_now(Secret(PASSWORD))
         for number, (username, roles) in enumerate((("ada", ()), ("grace", ("admin",)))):
             user = User(f"u-{number}", username, hashed, 0, False, roles, 0)

@@ -23,7 +23,7 @@ from evertoken.secret import Secret
 from tests.frameworks.asgi_serving import serving_asgi
 from tests.frameworks.calling import Material, call
 from tests.support.clock import MovingClock
-from tests.support.server import PASSWORD, WEAK, free_port
+from tests.support.server import PASSWORD, WEAK, client_at, free_port
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ def embedded(folder: Path, *, guards_all: bool = False) -> Iterator[tuple[httpx2
     async def late() -> str:
         return "after the server"
 
-    with serving_asgi(app, port=port) as url, httpx2.Client(base_url=url) as http:
+    with serving_asgi(app, port=port) as url, client_at(url) as http:
         yield http, server, told
 
 

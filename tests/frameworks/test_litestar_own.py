@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import litestar
 import pytest
 from litestar.connection import ASGIConnection
@@ -21,7 +20,7 @@ from evertoken.secret import Secret
 from tests.frameworks.asgi_serving import serving_asgi
 from tests.frameworks.calling import Material, call
 from tests.support.clock import MovingClock
-from tests.support.server import PASSWORD, WEAK, free_port
+from tests.support.server import PASSWORD, WEAK, client_at, free_port
 
 Asked = litestar.Request[AccessTokenClaims, AccessTokenClaims, State]
 
@@ -153,7 +152,7 @@ def test_the_whole_server_lives_in_the_application(tmp_path: Path) -> None:
         lifespan=[server.lifespan],
         on_startup=[add_ada],
     )
-    with serving_asgi(app, port=port) as url, httpx2.Client(base_url=url) as http:
+    with serving_asgi(app, port=port) as url, client_at(url) as http:
         assert http.get("/readyz").json() == {"status": "ready"}
         tokens = http.post("/auth/login", json={"username": "ada", "password": PASSWORD}).json()
         bearer = {"Authorization": f"Bearer {tokens['access_token']}"}

@@ -16,7 +16,7 @@ from tests.frameworks.asgi_examples import EXAMPLES, running
 from tests.readme.blocks import blocks_of
 from tests.stores.faults import locked_by_another_process
 from tests.support.process import ServerProcess, environment_of, lasting_port
-from tests.support.server import PASSWORD
+from tests.support.server import PASSWORD, client_at
 
 PAGE = Path(__file__).parents[2] / "docs" / "one-database.md"
 CODE = {block.text.split("\n", 1)[0].removeprefix("# "): block.text for block in blocks_of(PAGE)}
@@ -72,7 +72,7 @@ def orders(tmp_path: Path) -> Iterator[httpx2.Client]:
     _python(folder, "-c", f"import people; people.add('ada', {PASSWORD!r})", env=env)
     with (
         running("app", folder, env, tmp_path / "output.txt") as url,
-        httpx2.Client(base_url=url, timeout=20) as http,
+        client_at(url, timeout=20) as http,
     ):
         yield http
 
@@ -158,7 +158,7 @@ def test_the_django_of_the_page_shares_its_file_and_its_users(mysite: Path) -> N
     told |= {"PYTHONPATH": str(mysite)}
     with (
         ServerProcess(mysite, environment=told, store=mysite / "db.sqlite3") as server,
-        httpx2.Client(base_url=server.url, timeout=20) as http,
+        client_at(server.url, timeout=20) as http,
     ):
         tokens = _sign_in(http)
         claims = http.get("/auth/me", headers=_bearing(tokens)).json()

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,6 +20,7 @@ from evertoken.tokens.signing_keys import Algorithm, SigningKey
 from tests.edge.attacking import Answer, bearer, get, request, send
 from tests.guards.serving import serving
 from tests.support.clock import MovingClock
+from tests.support.server import client_at
 from tests.tokens.forging import CLAIMS, forge
 
 ISSUER = "https://auth.example"
@@ -284,5 +284,5 @@ async def test_a_websocket_with_a_good_token_reaches_the_application(guarded: Gu
 
 def test_the_guard_works_behind_a_client_library(guarded: Guarded, url: str) -> None:
     """The everyday case: a client, a header, an answer."""
-    with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {guarded.token()}"}) as client:
+    with client_at(url, headers={"Authorization": f"Bearer {guarded.token()}"}) as client:
         assert [client.get("/a").status_code for _ in range(3)] == [200, 200, 200]

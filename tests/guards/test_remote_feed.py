@@ -30,7 +30,7 @@ from tests.guards.serving import serving
 from tests.oauth.speaking import API, add_client
 from tests.revocations.asking import revoke_many, watched
 from tests.support.clock import MovingClock
-from tests.support.server import LiveServer, free_port, live_server
+from tests.support.server import LiveServer, client_at, free_port, live_server
 
 FEED = "/auth/revocations"
 
@@ -101,7 +101,7 @@ def test_a_restart_of_the_server_leaves_no_gap(tmp_path: Path, clock: MovingCloc
         elsewhere = f"http://localhost:{(other := free_port())}"
         with (
             live_server(tmp_path, clock=clock, issuer=issuer, port=other),
-            httpx2.Client(base_url=elsewhere) as worker,
+            client_at(elsewhere) as worker,
         ):
             sign_out(worker, pairs[1])
         assert guard.check(pairs[1]["access_token"]).sub == "u_ada"  # it goes on with what it knows

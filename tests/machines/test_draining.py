@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from tests.support.process import ServerProcess, add_users
-from tests.support.server import PASSWORD
+from tests.support.server import PASSWORD, client_at
 
 DRAIN_SECONDS = 60
 """Longer than any test here waits: nothing but what is tested can end it sooner."""
@@ -25,7 +25,7 @@ def draining(tmp_path: Path) -> Iterator[ServerProcess]:
     """A server that drains for a minute, and has been told to stop."""
     with ServerProcess(tmp_path, drain=f"{DRAIN_SECONDS}s") as server:
         server.terminate()
-        with httpx2.Client(base_url=server.url) as client:
+        with client_at(server.url) as client:
             _until_unready(client)
         yield server
         if server.is_running():
@@ -40,7 +40,7 @@ def _until_unready(client: httpx2.Client) -> None:
 
 def test_a_draining_server_is_healthy_but_not_ready_and_goes_on_serving(draining: ServerProcess) -> None:
     """A load balancer that asks /readyz sends nobody here any more; whoever comes all the same is served."""
-    with httpx2.Client(base_url=draining.url) as client:
+    with client_at(draining.url) as client:
         unready = client.get("/readyz")
         assert (unready.status_code, unready.json()["code"], unready.headers["retry-after"]) == (
             503,

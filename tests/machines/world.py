@@ -23,7 +23,7 @@ from tests.processes.ledger import SECRET
 from tests.proxies.stage import running
 from tests.proxies.test_nginx import AROUND
 from tests.support.process import ServerProcess, run_evertoken
-from tests.support.server import PASSWORD
+from tests.support.server import PASSWORD, client_at
 
 T = TypeVar("T")
 
@@ -84,13 +84,13 @@ class World:
 
     def client(self, **options: Any) -> httpx2.Client:
         """A plain HTTP client, from outside, through nginx; each request may meet another machine."""
-        return httpx2.Client(base_url=self.url, **options)
+        return client_at(self.url, **options)
 
     @contextlib.contextmanager
     def ways(self) -> Iterator[list[httpx2.Client]]:
         """A plain HTTP client to each machine, past nginx."""
         with contextlib.ExitStack() as stack:
-            yield [stack.enter_context(httpx2.Client(base_url=host.url)) for host in self.hosts]
+            yield [stack.enter_context(client_at(host.url)) for host in self.hosts]
 
     def in_store(self, work: Callable[[Store], Awaitable[T]]) -> T:
         """Ask the store itself, from outside."""

@@ -12,6 +12,7 @@ import pytest
 
 from tests.needs import is_missing
 from tests.support.process import environment_of, lasting_port, run_evertoken
+from tests.support.server import client_at
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "nest_pair"
 PASSWORD = "correct-horse-battery"
@@ -72,7 +73,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 @pytest.fixture(scope="module")
 def http(pair: Pair) -> Iterator[httpx2.Client]:
     """A plain HTTP client for it."""
-    with httpx2.Client(base_url=pair.url, timeout=WITHIN_SECONDS) as client:
+    with client_at(pair.url, timeout=WITHIN_SECONDS) as client:
         yield client
 
 

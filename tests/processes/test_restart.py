@@ -16,7 +16,7 @@ from evertoken.clock import monotonic_seconds
 from tests.needs import need
 from tests.processes.ledger import SECRET
 from tests.support.process import ServerProcess, add_users, lasting_port, run_evertoken
-from tests.support.server import PASSWORD
+from tests.support.server import PASSWORD, client_at
 
 STOPS_WITHIN_SECONDS = 10.0
 ENVIRONMENT = {"EVERTOKEN_SECRET": SECRET}
@@ -78,7 +78,7 @@ def _wait_until_refused(port: int) -> None:
 @pytest.mark.parametrize("stop", STOPS.values(), ids=STOPS)
 def test_a_restarted_server_has_lost_nothing(server: ServerProcess, stop: Callable[[ServerProcess], None]) -> None:
     """Stop the server and start it again: sessions, access tokens and the counters of failed sign-ins are all there."""
-    with httpx2.Client(base_url=server.url) as client:
+    with client_at(server.url) as client:
         tokens = sign_in(client).json()
         while (refused := sign_in(client, "grace", "not the one she chose")).status_code != 429:
             assert refused.status_code == 401
@@ -94,7 +94,7 @@ def test_a_restarted_server_has_lost_nothing(server: ServerProcess, stop: Callab
 
 def test_the_demo_stops_on_ctrl_c_and_goes_on_where_it_was(tmp_path: Path) -> None:
     """Ctrl-C ends `evertoken demo` with status 0; started again on its folder, it knows who was signed in."""
-    with ServerProcess(tmp_path, command="demo") as demo, httpx2.Client(base_url=demo.url) as client:
+    with ServerProcess(tmp_path, command="demo") as demo, client_at(demo.url) as client:
         tokens = sign_in(client).json()
         demo.interrupt()
         assert demo.wait() == 0

@@ -63,8 +63,8 @@ class LiveServer:
         return user
 
     def client(self, **options: Any) -> httpx2.Client:
-        """A plain HTTP client for it. It trusts no certificates: to read those of the system takes 20 ms each time."""
-        return httpx2.Client(base_url=self.url, **{"verify": False, **options})
+        """A plain HTTP client for it."""
+        return client_at(self.url, **options)
 
     def sign_in(
         self, client: httpx2.Client, username: str = "ada", password: str = PASSWORD, **body: Any
@@ -74,6 +74,16 @@ class LiveServer:
         assert answer.status_code == 200, answer.text
         tokens: dict[str, Any] = answer.json()
         return tokens
+
+
+def client_at(url: str, **options: Any) -> httpx2.Client:
+    """
+    A plain HTTP client for a server of a test.
+
+    It trusts no certificates: to read those of the system takes 20 ms each time. And it is patient: a machine that has
+    other things to do is no reason for a test to fail.
+    """
+    return httpx2.Client(base_url=url, **{"verify": False, "timeout": 30, **options})
 
 
 def free_port() -> int:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-import httpx2
 import pytest
 
 from evertoken.testing import FakeServer, MovingClock
+from tests.support.server import client_at
 from tests.testing_kit.playing import Stage
 
 
@@ -25,5 +25,5 @@ def server(moving: MovingClock) -> Iterator[FakeServer]:
 @pytest.fixture
 def fake(server: FakeServer, moving: MovingClock) -> Iterator[Stage]:
     """Where a conversation with it is played."""
-    with httpx2.Client(base_url=server.url) as http:
+    with client_at(server.url) as http:
         yield Stage(http, moving.advance)

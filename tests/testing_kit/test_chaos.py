@@ -17,6 +17,7 @@ import pytest
 from evertoken.testing import Answer, ChaosProxy, FakeServer, Fault
 from evertoken.testing.fates import Fate, Odds, draw
 from evertoken.testing.journey import MAX_DUPLICATES, Book
+from tests.support.server import client_at
 from tests.testing_kit.playing import LOST, refresh
 
 
@@ -145,7 +146,7 @@ class TestFates:
         def fates(seed: int) -> list[bool]:
             with (
                 ChaosProxy(server.url, lose_requests=0.5, seed=seed) as proxy,
-                httpx2.Client(base_url=proxy.url) as client,
+                client_at(proxy.url) as client,
             ):
                 return [_is_lost(client) for _ in range(30)]
 

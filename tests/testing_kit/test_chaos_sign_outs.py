@@ -10,7 +10,7 @@ import pytest
 
 from evertoken.testing import Answer, ChaosProxy, FakeServer, MovingClock, Request
 from evertoken.testing.fates import Odds
-from tests.support.server import LiveServer
+from tests.support.server import LiveServer, client_at
 from tests.testing_kit.playing import LOST, refresh
 from tests.testing_kit.test_fake_server import HomeMade
 
@@ -79,7 +79,7 @@ class TestSignOuts:
         """Tokens are told apart by the first 8 characters of their SHA-256, wherever they stand in a request."""
         pair = server.sign_in()
         token, access = pair["refresh_token"], pair["access_token"]
-        with ChaosProxy(server.url) as proxy, httpx2.Client(base_url=proxy.url) as client:
+        with ChaosProxy(server.url) as proxy, client_at(proxy.url) as client:
             renewed = client.post("/auth/refresh", json={"refresh_token": token}).json()
             client.post("/oauth/token", data={"grant_type": "refresh_token", "refresh_token": token})
             client.post(f"/auth/refresh?refresh_token={token}")
@@ -100,7 +100,7 @@ def _survives(url: str, token: str, advance: Callable[[float], None]) -> None:
     """Days of refreshing on a bad network, after which the session still lives."""
     pauses = random.Random(5)
     odds = Odds(lose_requests=0.2, lose_answers=0.3, duplicate=0.4, delay_seconds=(0.0, 0.003))
-    with ChaosProxy(url, **asdict(odds), seed=5) as proxy, httpx2.Client(base_url=proxy.url) as client:
+    with ChaosProxy(url, **asdict(odds), seed=5) as proxy, client_at(proxy.url) as client:
         for _ in range(60):
             token = _renewed(client, token)
             proxy.settle()

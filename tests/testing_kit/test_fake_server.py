@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from evertoken.testing import Answer, FakeServer, MovingClock, Refusal, Request
+from tests.support.server import client_at
 from tests.testing_kit.playing import Stage
 
 
@@ -64,7 +65,7 @@ class TestStrictRotation:
 
     def test_a_spent_token_ends_the_session_of_its_successor(self, strict: FakeServer) -> None:
         """Where refresh tokens can be used once, whoever sends one again has signed everybody out."""
-        with httpx2.Client(base_url=strict.url) as http:
+        with client_at(strict.url) as http:
             stage = Stage(http, lambda _: None)
             first = strict.sign_in()["refresh_token"]
             second = stage.grant(first)["refresh_token"]
@@ -170,7 +171,7 @@ class TestOtherWires:
 
     def test_a_home_made_wire_takes_four_small_methods(self, moving: MovingClock) -> None:
         """The rotation, the clock and the faults stay; only the spelling is another."""
-        with HomeMade(clock=moving) as server, httpx2.Client(base_url=server.url) as http:
+        with HomeMade(clock=moving) as server, client_at(server.url) as http:
             pair = server.sign_in()
             assert http.get("/notes", headers={"X-Access-Token": pair["access_token"]}).json()["subject"] == "ada"
             moving.advance(1800)

@@ -12,7 +12,7 @@ import httpx2
 
 from tests.edge.attacking import Answer, bearer, get
 from tests.support.process import ServerProcess, add_users, environment_of, lasting_port, run_evertoken
-from tests.support.server import PASSWORD
+from tests.support.server import PASSWORD, client_at
 from tests.two_services.pipe import Pipe
 
 EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "two_services"
@@ -121,7 +121,7 @@ def both(folder: Path) -> Iterator[Both]:
         made = run_evertoken("clients", "add", CLIENT, "--store", str(issuer.database))
         secret = made.stdout.split()[-1]
         orders = Orders(folder, ISSUER=address, CLIENT_ID=CLIENT, CLIENT_SECRET=secret)
-        with issuer, httpx2.Client(base_url=issuer.url, timeout=WITHIN_SECONDS) as http:
+        with issuer, client_at(issuer.url, timeout=WITHIN_SECONDS) as http:
             try:
                 orders.start()
                 yield Both(issuer, pipe, orders, http)

@@ -16,7 +16,7 @@ from evertoken.errors import ConfigurationError
 from evertoken.secret import Secret
 from evertoken.sessions.model import session_id_bytes
 from tests.support.process import ServerProcess, run_evertoken
-from tests.support.server import LiveServer, live_server
+from tests.support.server import LiveServer, client_at, live_server
 
 SECRET = "a-secret-of-more-than-thirty-two-characters"
 SOON_SECONDS = 20.0
@@ -194,7 +194,7 @@ class WholeServers:
         assert added.stdout == "added bob\n", added.stderr
         with (
             ServerProcess(tmp_path, store=database.url(), workers=2, environment=environment) as server,
-            httpx2.Client(base_url=server.url) as client,
+            client_at(server.url) as client,
         ):
             answer = client.post("/auth/login", json={"username": "bob", "password": "correct-horse-battery"})
             assert answer.status_code == 200, answer.text
