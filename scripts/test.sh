@@ -113,9 +113,8 @@ check_types() {
   check lint-imports lint-imports
 }
 
-# The browser client and the pages: their types, what needs no browser, and real tabs. Those wait more than they
-# compute, and so does pytest: side by side they take two cores about as long as the longer one alone.
-# shellcheck disable=SC2317 # called by beside
+# The browser client and the pages: their types, what needs no browser, and real tabs. Not beside pytest: together they
+# keep two cores so busy that a page's deadline passes before its test has looked.
 check_browser() {
   check "tsc browser" npm --prefix browser run types
   check "node --test browser" npm --prefix browser test
@@ -137,9 +136,9 @@ install_niquests() {
 }
 
 # On every core; starting the workers costs about a second. A file stays in one process, so that its fixtures are made
-# once and its tests keep their order; files come in the order of tests/conftest.py, not those with most tests first. No
-# more than 4 workers: a container sees all the cores of its host, whatever its share. PYTEST_XDIST_AUTO_NUM_WORKERS=1
-# for one at a time.
+# once and its tests keep their order; files come in the order of tests/conftest.py, not those with most tests first.
+# Tests marked `alone` have the machine for themselves. No more than 4 workers: a container sees all the cores of its
+# host, whatever its share. PYTEST_XDIST_AUTO_NUM_WORKERS=1 for one at a time.
 run_pytest() { pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder </dev/null; }
 
 check_pytest() {
@@ -180,9 +179,8 @@ else
   check_npm
   check "venv for niquests" install_niquests
   joined types
-  [ ! -d browser/node_modules ] || beside browser check_browser
   check_pytest
-  joined browser
+  [ ! -d browser/node_modules ] || check_browser
 fi
 
 printf '\n'

@@ -1,9 +1,12 @@
 """What many tests share: a clock to move, a server on a real socket, a store."""
 
+import contextlib
 import gc
 import signal
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -13,6 +16,7 @@ pytest.register_assert_rewrite(
     "tests.machines", "tests.stores.compliance", "tests.stores.faults", "tests.stores.racing"
 )
 
+from tests.support.alone import Machine  # noqa: E402
 from tests.support.clock import MovingClock  # noqa: E402
 from tests.support.server import LiveServer, live_server  # noqa: E402
 
@@ -22,6 +26,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 FIGURES = "figures"
 EXPLORED = "explored"
+SHARED_FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
+MACHINE = pytest.StashKey[Machine]()
 
 
 @pytest.fixture
@@ -49,6 +55,37 @@ def http(live: LiveServer) -> Iterator[httpx2.Client]:
 def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Figures that a run is about: they stand at the end of pytest's output, whichever process ran the test."""
     return lambda text: request.node.user_properties.append((FIGURES, text))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers learn from their run where its locks are."""
+    if worker := getattr(config, "workerinput", None):
+        config.stash[MACHINE] = Machine(Path(worker["machine"]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Before a worker starts: one folder for all of them."""
+    stash = node.config.stash
+    folder = stash.setdefault(SHARED_FOLDER, tempfile.TemporaryDirectory(prefix="evertoken-tests-"))
+    node.workerinput["machine"] = folder.name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing behind."""
+    if machine := config.stash.get(MACHINE, None):
+        machine.close()
+    if folder := config.stash.get(SHARED_FOLDER, None):
+        folder.cleanup()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test that is marked `alone` waits until the other workers' tests have ended, and they wait for its end."""
+    machine = item.config.stash.get(MACHINE, None)
+    is_alone = item.get_closest_marker("alone") is not None
+    with machine.used(is_alone=is_alone) if machine else contextlib.nullcontext():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -87,6 +87,7 @@ def _check(played: tuple[Counter[str], float, list[str], ChaosProxy], tell: Call
     assert min(network.counts[fate] for fate in ("requests_lost", "answers_lost", "duplicated", "delayed")) > 0
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_eight_processes_on_a_bad_network_stay_signed_in(tmp_path: Path, tell: Callable[[str], None]) -> None:
     """

@@ -31,6 +31,8 @@ from tests.chaos.misfortunes import (
 )
 from tests.chaos.stage import PROMISES, play
 
+pytestmark = pytest.mark.alone
+
 Tell = Callable[[str], None]
 
 ALL_REAPPLIED = replace(PROMISES, reapplied_within=REAPPLIED_SECONDS)

@@ -103,6 +103,7 @@ def hammer(folder: Path, store: Path, tokens: Tokens, *, seconds: float) -> str:
     return f"{counts.refreshes} refreshes in {took:.0f} s, {counts}"
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_fifty_threads_in_four_processes_never_show_a_single_use_refresh_token_twice(
     tmp_path: Path, store: Path, tell: Callable[[str], None]
@@ -111,6 +112,7 @@ def test_fifty_threads_in_four_processes_never_show_a_single_use_refresh_token_t
     tell(hammer(tmp_path, store, RUNNING_OUT, seconds=12))
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_fifty_threads_refused_at_once_in_four_processes_cause_one_refresh(
     tmp_path: Path, store: Path, tell: Callable[[str], None]
@@ -128,6 +130,7 @@ def test_fifty_threads_keep_one_strict_session_for_two_minutes(
     tell(hammer(tmp_path, store, tokens, seconds=120))
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_grant_revoked_at_the_server_signs_every_process_out_once(server: ForeignServer, store: Path) -> None:
     """The first invalid_grant is enough for all processes: each raises SignedOut and tells its listeners once."""

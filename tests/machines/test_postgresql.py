@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from evertoken.errors import TokenExpired, TokenNotYetValid
@@ -27,6 +26,9 @@ from tests.machines.together import (
 from tests.machines.world import Host, World, bearer, sign_in, world
 from tests.stores.postgresql.server import PASSWORD, PASSWORD_ITSELF
 from tests.support.process import run_evertoken
+from tests.support.server import client_at
+
+pytestmark = pytest.mark.alone
 
 TOO_BUSY = "answer too late"
 """What a client of a machine sees that is too busy with other things to run all this: it waits no longer than 10 s."""
@@ -201,7 +203,7 @@ async def _going(world: World, folder: Path, record: Record, *, rounds: int) -> 
 def _drain(host: Host) -> dict[str, int]:
     """Tell a server to stop; what it says of itself until it has."""
     said = {}
-    with httpx2.Client(base_url=host.url) as client:
+    with client_at(host.url) as client:
         host.server.terminate()
         give_up_at = time.monotonic() + DEADLINE_SECONDS
         while (unready := client.get("/readyz")).status_code == 200:

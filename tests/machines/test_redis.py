@@ -10,6 +10,8 @@ from tests.machines.world import World, world
 from tests.support.process import run_evertoken
 from tests.token_stores.redis_server import PASSWORD, PASSWORD_ITSELF
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module", name="world")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:

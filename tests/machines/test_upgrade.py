@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
-import httpx2
 import pytest
 
 import evertoken
@@ -18,12 +17,16 @@ from tests.machines.people import People, Record, until
 from tests.machines.world import ENVIRONMENT, add_users_to, refresh, sign_in
 from tests.stores.postgresql.server import PostgresServer, running_postgres
 from tests.support.process import ServerProcess, run_evertoken
+from tests.support.server import client_at
 
 CLIENTS = 24
 _SETTINGS = {"access_lifetime": "2s", "overlap": "1s", "issuer": "http://auth.test"}
 _STEP = '''"""What the next version adds."""
 
+from tests.support.server import client_at
 from alembic import op
+
+pytestmark = pytest.mark.alone
 
 revision = "9999"
 down_revision = "{newest}"
@@ -77,7 +80,7 @@ def test_two_versions_serve_on_one_database_while_it_is_upgraded(database: Postg
         asyncio.run(_upgraded(old, new, url, record, tmp_path))
         os.kill(old.workers()[0], signal.SIGKILL)  # it cannot come again; the other one goes on
         try:
-            with httpx2.Client(base_url=old.url) as here, httpx2.Client(base_url=new.url) as there:
+            with client_at(old.url) as here, client_at(new.url) as there:
                 tokens = sign_in(there, "user0")
                 for client in (here, there, here):
                     answer = refresh(client, tokens["refresh_token"])
