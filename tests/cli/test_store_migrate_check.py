@@ -13,6 +13,7 @@ from evertoken.sessions.model import session_id_text
 from evertoken.stores.sqlite.connection import APPLICATION_ID
 from evertoken.stores.sqlite.naming import migrations
 from tests.cli.store_stage import Filled, Run, said, sql, typing
+from tests.stores.mysql.server import MariadbServer, running_mariadb
 from tests.stores.postgresql.server import PASSWORD, PASSWORD_ITSELF, PostgresServer, running_postgres
 from tests.stores.redis.server import RedisServer, running_redis
 from tests.support.process import lasting_port
@@ -26,6 +27,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[PostgresServer]:
     with running_postgres() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def mariadb() -> Iterator[MariadbServer]:
+    with running_mariadb() as running:
         yield running
 
 
@@ -55,18 +62,19 @@ def test_migrate_brings_older_tables_to_this_version_and_says_from_what_to_what(
 
 
 def test_migrate_makes_the_tables_of_a_database_server_but_no_file(
-    run: Run, postgres: PostgresServer, redis: RedisServer, tmp_path: Path
+    run: Run, postgres: PostgresServer, mariadb: MariadbServer, redis: RedisServer, tmp_path: Path
 ) -> None:
     """A mistyped path makes no database; an empty schema is the first version of all. Redis has users beside it."""
     missing = run("store", "migrate", "--store", "mistyped.db")
     assert missing.exit_code == 1
     assert "there is no database at mistyped.db" in missing.output
     assert not (tmp_path / "mistyped.db").exists()
-    made = run("store", "migrate", "--store", postgres.url(), "--table-prefix", "made_")
-    assert "was brought from nothing to version 0001" in made.output
-    assert PASSWORD not in made.output
-    again = run("store", "migrate", "--store", postgres.url(), "--table-prefix", "made_")
-    assert "there is nothing to do" in again.output
+    for server in (postgres, mariadb):
+        made = run("store", "migrate", "--store", server.url(), "--table-prefix", "made_")
+        assert "was brought from nothing to version 0001" in made.output
+        assert PASSWORD not in made.output
+        again = run("store", "migrate", "--store", server.url(), "--table-prefix", "made_")
+        assert "there is nothing to do" in again.output
     beside = run("store", "migrate", "--store", redis.url(), "--users-store", postgres.url(), "--table-prefix", "made_")
     assert "from nothing to version 1" in beside.output
     assert "version 0001 already" in beside.output
@@ -118,15 +126,19 @@ def _id(filled: Filled) -> list[str]:
 
 
 def test_a_database_server_is_checked_with_its_durability_and_its_clock(
-    run: Run, postgres: PostgresServer, redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, postgres: PostgresServer, mariadb: MariadbServer, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a crash would lose is a warning each; so is a clock that differs by more than half a minute."""
-    Filled(postgres.url()).make()
-    found = run("store", "check", "--store", postgres.url())
-    assert found.exit_code == 0, found.output
-    assert "warn   durability: fsync is off; a crash of the machine may damage the database" in found.output
-    assert "3 live, 0 ended" in found.output
-    assert PASSWORD not in found.output
+    for server, warning in (
+        (postgres, "fsync is off; a crash of the machine may damage the database"),
+        (mariadb, "innodb_flush_log_at_trx_commit is 2; a crash loses the sign-ins and sign-outs of about a second"),
+    ):
+        Filled(server.url()).make()
+        found = run("store", "check", "--store", server.url())
+        assert found.exit_code == 0, found.output
+        assert f"warn   durability: {warning}" in found.output
+        assert "3 live, 0 ended" in found.output
+        assert PASSWORD not in found.output
     Filled(redis.url(), users="users.db").make()
     found = run("store", "check", "--store", redis.url(), "--users-store", "users.db")
     assert found.exit_code == 0, found.output
@@ -135,14 +147,15 @@ def test_a_database_server_is_checked_with_its_durability_and_its_clock(
     sql("users.db", "DELETE FROM users")
     assert run("store", "check", "--store", redis.url(), "--users-store", "users.db").exit_code == 1
     monkeypatch.setattr("evertoken.cli.store.check.system_clock", lambda: system_clock() - 40_000)
-    found = run("store", "check", "--store", postgres.url())
-    assert "warn   clocks: the store's clock is 40." in found.output
-    assert found.exit_code == 0
+    for server in (postgres, mariadb):
+        found = run("store", "check", "--store", server.url())
+        assert "warn   clocks: the store's clock is 40." in found.output
+        assert found.exit_code == 0
 
 
 def test_a_store_that_cannot_be_reached_is_a_fault_that_shows_no_password(run: Run) -> None:
     """One line, whatever the engine."""
-    for scheme, rest in (("postgresql", "/evertoken"), ("redis", "/0")):
+    for scheme, rest in (("postgresql", "/evertoken"), ("mysql", "/evertoken"), ("redis", "/0")):
         users = ["--users-store", "users.db"] if scheme == "redis" else []
         found = run("store", "check", "--store", f"{scheme}://u:{PASSWORD}@127.0.0.1:{lasting_port()}{rest}", *users)
         assert found.exit_code == 1
