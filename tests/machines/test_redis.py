@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.machines.databases import REDIS_TLS_PORT, redis_and_postgresql
+from tests.machines.going import Going
 from tests.machines.together import ACCESS_LIFETIME_SECONDS, OVERLAP_SECONDS, USERS, Together
 from tests.machines.world import World, world
 from tests.support.process import run_evertoken
@@ -27,7 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield running
 
 
-class TestRedis(Together):
+class TestRedis(Together, Going):
     """The rules, on Redis."""
 
 
