@@ -42,12 +42,12 @@ def test_a_whole_move_is_two_runs_and_a_last_one(
     command = ("store", "copy", "old.db", "env:NEW_STORE", "--to-prefix", "moved_")
     first = run(*command)
     assert first.exit_code == 0, said(first)
-    assert "copied so far, in 1 passes: 1 users, 3 sessions" in first.stdout
+    assert "after pass 1, copied so far: users 1, sessions 3" in first.stdout
     assert "run it with --finish" in first.stdout
     assert "sessions: 3 done" in first.stderr
     filled.make(2, name="bob")
     again = run(*command)
-    assert "in 2 passes" in again.stdout
+    assert "after pass 2" in again.stdout
     last = run(*command, "--finish", "--json")
     told = json.loads(last.stdout)
     assert (told["finished"], told["passes"], last.stderr) == (True, 3, "")

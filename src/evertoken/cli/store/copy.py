@@ -147,8 +147,8 @@ def _identity(location: str) -> str:
 def _told(state: State, target: str, *, was_finished: bool) -> list[str]:
     if state.finished_ms is not None and was_finished:
         return [f"{target} was finished on {when(state.finished_ms)}; nothing was copied"]
-    rows = ", ".join(f"{count} {name}" for name, count in state.copied.items())
-    told = [f"copied so far, in {state.passes} passes: {rows or 'nothing'}"]
+    rows = ", ".join(f"{name} {count}" for name, count in state.copied.items())
+    told = [f"after pass {state.passes}, copied so far: {rows or 'nothing'}"]
     if state.finished_ms is not None:
         return [*told, f"finished: start the servers on {target}, with the same EVERTOKEN_SECRET"]
     return [*told, "next: run it again for what changes, or stop the servers on FROM and run it with --finish"]
