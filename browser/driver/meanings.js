@@ -4,8 +4,8 @@
 import { text } from "./loading.js";
 
 /** @typedef {import("./loading.js").Members} Members */
-/** @typedef {import("../src/decide/answers.js").Tokens} Tokens */
-/** @typedef {Omit<import("../src/decide/answers.js").Unusable, "why">} Unusable */
+/** @typedef {import("../src/decide/tokens.js").Tokens} Tokens */
+/** @typedef {Omit<import("../src/decide/tokens.js").Unusable, "why">} Unusable */
 
 /** @param {Members} expect @returns {{tokens: Tokens} | {over: string} | {unusable: Unusable}} */
 export function said(expect) {

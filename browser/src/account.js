@@ -1,15 +1,18 @@
 // @ts-check
 /** Sign-in, sign-out, and the question who is signed in: loaded when a page first needs one of them. */
 
-import { isToken, readTokens } from "./decide/answers.js";
 import { sendCall } from "./calls.js";
-import { EMPTY, renewed, successor } from "./decide/record.js";
+import { EMPTY, renewed } from "./decide/record.js";
+import { inFull } from "./decide/speech.js";
+import { successor } from "./decide/succession.js";
+import { isToken } from "./decide/texts.js";
+import { readTokens } from "./decide/tokens.js";
 import { SessionError } from "./errors.js";
 import { lack } from "./keep/weaknesses.js";
+import { write } from "./keep/writing.js";
 
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {import("./decide/record.js").Record} Record */
-/** @typedef {import("./decide/speech.js").Speech} Speech */
 
 /** How long a sign-out waits for its answer. */
 const SIGN_OUT_MS = 10_000;
@@ -65,7 +68,7 @@ export async function signOut(session) {
         throw new SessionError("refresh_unavailable", `the server has not confirmed the sign-out (${status})`);
       }
     }
-    await gate.write(document, null);
+    await write(gate, document, null);
   });
   gate.tookOver({ ended: { reason: "signed_out" } });
 }
@@ -106,7 +109,7 @@ async function replace({ gate }, record) {
   for (;;) {
     const [document, old] = await gate.read(true);
     const next = { ...record, version: (old?.version ?? 0) + 1 };
-    if (await gate.write(document, next)) return next;
+    if (await write(gate, document, next)) return next;
   }
 }
 
@@ -133,5 +136,5 @@ const asked = (session, name, token, timeoutMs, members) =>
     throw new SessionError("refresh_unavailable", `no answer to the ${WHAT[name]}: ${cause.message}`, { cause });
   });
 
-/** Known by now. @param {Session} session */
-const speechOf = (session) => /** @type {Speech} */ (session.speech);
+/** @param {Session} session */
+const speechOf = (session) => inFull(session.speech);

@@ -1,8 +1,9 @@
 // @ts-check
 /** Tokens that other code has kept: a user whom an application's earlier code signed in need not sign in for ours. */
 
-import { isToken } from "./decide/answers.js";
 import { EMPTY } from "./decide/record.js";
+import { isToken } from "./decide/texts.js";
+import { write } from "./keep/writing.js";
 
 /** @typedef {import("./session.js").Session} Session */
 
@@ -37,7 +38,7 @@ export async function adopt(session, { access_token, refresh_token, expires_in }
   await gate.read(true);
   await session.store.lease(async () => {
     const [document, stored] = await gate.read(true);
-    if (!stored) await gate.write(document, { ...EMPTY, server, version: 1, ...found, obtained_at, expires_at });
+    if (!stored) await write(gate, document, { ...EMPTY, server, version: 1, ...found, obtained_at, expires_at });
   }, timeoutSeconds * 1000);
   return session.restore();
 }

@@ -7,10 +7,11 @@
  */
 
 import { parseBody, refusal, wantsBody } from "./decide/answers.js";
+import { inFull } from "./decide/speech.js";
 
 /** @typedef {import("./gate.js").Holding} Holding */
 /** @typedef {Pick<import("./session.js").Session, "gate" | "home" | "ready">} Session */
-/** @typedef {import("./decide/speech.js").Speech} Speech */
+/** @typedef {import("./decide/carrying.js").Carrying} Carrying */
 /** @typedef {(config: any) => Promise<any>} Adapter */
 /** @typedef {{defaults: {adapter?: any}, create?: (config?: any) => any}} AxiosInstance */
 
@@ -70,7 +71,7 @@ function named(instance, names) {
 
 /**
  * @param {Session} session
- * @param {Speech} speech
+ * @param {Carrying} speech
  * @param {Adapter} inner
  * @param {any} config
  */
@@ -120,7 +121,7 @@ function given({ response, error }) {
   return response;
 }
 
-/** Whether a request says itself that it carries no access token, or another. @param {Speech} speech @param {any} config */
+/** Whether a request says itself that it carries no access token, or another. @param {Carrying} speech @param {any} config */
 function optsOut({ header, optsOut }, { auth, headers = {} }) {
   const plain = Object.entries(headers).filter(([, value]) => ["string", "number", "boolean"].includes(typeof value));
   return (auth && /^authorization$/i.test(header)) || optsOut?.(new Headers(plain.map(([name, value]) => [name, String(value)])));
@@ -141,7 +142,7 @@ function isAtHome({ home }, config) {
 
 /**
  * A copy of a request's headers, plain or AxiosHeaders, with the access token in the place of what stood there.
- * @param {Speech} speech
+ * @param {Carrying} speech
  * @param {any} headers
  * @param {Holding} holding
  */
@@ -157,11 +158,12 @@ function withToken({ header, scheme }, headers, holding) {
 /**
  * Whether an answer is a refusal of the access token.
  * @param {Session} session
- * @param {Speech} speech
+ * @param {Carrying} carrying
  * @param {any} response as the adapter gives it: text is not parsed yet
  * @returns {Promise<?{over: ?string}>}
  */
-async function judge({ home }, speech, { status, headers, data, request }) {
+async function judge({ home }, carrying, { status, headers, data, request }) {
+  const speech = inFull(carrying);
   const landedOn = request?.responseURL || request?.res?.responseUrl;
   if (landedOn && !home.covers(landedOn)) return null;
   const type = headers?.get?.("Content-Type") ?? headers?.["content-type"];

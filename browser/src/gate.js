@@ -2,17 +2,15 @@
 /**
  * The gate that every request of a session goes through: fetch, axios, streams, in every tab that shares a store.
  *
- * One refresh runs for all of them, under a lease that is held around {read, send, write} only, never around an
- * application's request or callback. It belongs to nobody who waits: a caller that aborts takes nothing with it.
+ * One refresh (refresh.js) runs for all of them, under a lease that is never held around an application's request or
+ * callback. It belongs to nobody who waits: a caller that aborts takes nothing with it.
  */
 
-import { sendCall } from "./calls.js";
-import { readRefresh, unusable } from "./decide/answers.js";
 import { SessionError, signedOut } from "./errors.js";
-import { isOfOne, isUsable, judgeStored, parse, render, renewed, successor, tombstone } from "./decide/record.js";
+import { isOfOne, isUsable, parse, renewed } from "./decide/record.js";
 import { Refresher } from "./decide/refresher.js";
-import { fallbacks } from "./parts.js";
-import { ASLEEP_SECONDS, inTime, monotonic, pause, untilAborted } from "./waits.js";
+import { fallbacks, refreshing } from "./parts.js";
+import { inTime, now, untilAborted } from "./waits.js";
 
 /** @typedef {import("./decide/refresher.js").Holding} Holding */
 /** @typedef {import("./decide/refresher.js").Decision} Decision */
@@ -20,7 +18,6 @@ import { ASLEEP_SECONDS, inTime, monotonic, pause, untilAborted } from "./waits.
 /** @typedef {import("./decide/refresher.js").Moment} Moment */
 /** @typedef {import("./decide/record.js").Record} Record */
 /** @typedef {import("./decide/record.js").Own} Own */
-/** @typedef {import("./decide/speech.js").Speech} Speech */
 /**
  * @typedef {object} Store keeps one text, compared before it is replaced
  * @property {() => Promise<?string>} load
@@ -29,13 +26,6 @@ import { ASLEEP_SECONDS, inTime, monotonic, pause, untilAborted } from "./waits.
  */
 /** @typedef {{status: number, retryAfter: ?string, document: any}} Answer */
 /** @typedef {import("./session.js").Session} Session */
-
-/** After each try; the last is followed by none. */
-const PAUSES_SECONDS = [0.2, 0.8, Infinity];
-const ANSWER_WITHIN_SECONDS = 10;
-
-/** @returns {Moment} */
-const now = () => ({ wall: Date.now() / 1000, monotonic: monotonic() });
 
 /**
  * Whether what was begun for one user may go on for another.
@@ -158,23 +148,10 @@ export class Gate {
    */
   async read(forgives) {
     const { veil, baseURL } = this.around;
-    const document = await this.#stored("load");
+    const document = await this.stored("load");
     const record = document === null ? null : parse(document);
     if (document !== null && record?.server !== baseURL) (await fallbacks()).refuse(document, forgives);
     return [document, veil ? await veil.lift(record) : record];
-  }
-
-  /**
-   * Put a record, or nothing, into the place of a document.
-   * @param {?string} document
-   * @param {?Record} record
-   * @returns {Promise<boolean>} false: something else stands there by now
-   */
-  async write(document, record) {
-    const { veil } = this.around;
-    const isDone = await this.#stored("swap", document, record && render(veil ? { ...record, access_token: null } : record));
-    if (isDone) veil?.keep(record);
-    return isDone;
   }
 
   /**
@@ -184,7 +161,7 @@ export class Gate {
    * @param {any[]} given
    * @returns {Promise<any>}
    */
-  async #stored(name, ...given) {
+  async stored(name, ...given) {
     const { around } = this;
     const ask = async () => /** @type {any} */ (around.store)[name](...given);
     const value = await ask().catch(async (cause) => {
@@ -235,7 +212,10 @@ export class Gate {
   #start({ over, wantsNew }) {
     const own = { ...this.own, wants_new: wantsNew };
     this.refresher.isFlying = true;
-    const flight = inTime(this.#refresh(own, over), this.around.timeoutSeconds)
+    const { around } = this;
+    // Those who wait for it wait for its code, too, where that is not there yet.
+    const giveUpAt = now().monotonic + around.timeoutSeconds;
+    const flight = inTime(refreshing().then(({ refresh }) => refresh(around, own, over, giveUpAt)), around.timeoutSeconds)
       // A fault of ours signs nobody out, and whoever waits is told.
       .catch((error) => /** @type {Outcome} */ ({ failed: { why: error?.message, error } }))
       .then((outcome) => {
@@ -246,66 +226,5 @@ export class Gate {
         return outcome;
       });
     this.#flight = flight;
-  }
-
-  /**
-   * @param {Own} own
-   * @param {string | undefined} over a resource has said so: there is nothing to ask
-   * @returns {Promise<Outcome>}
-   */
-  async #refresh(own, over) {
-    const { around } = this;
-    const giveUpAt = monotonic() + around.timeoutSeconds;
-    const judged = judgeStored((await this.read())[1], own, now().wall);
-    // Read first, so that a storage that does not work has given way to memory.
-    return judged ?? around.store.lease(() => this.#refreshUnderLease(own, over, giveUpAt), around.timeoutSeconds * 1000);
-  }
-
-  /** @param {Own} own @param {string | undefined} over @param {number} giveUpAt @returns {Promise<Outcome>} */
-  async #refreshUnderLease(own, over, giveUpAt) {
-    const { timeoutSeconds } = this.around;
-    /** @type {import("./decide/refresher.js").Failed} */
-    let failed = { why: "no time was left" };
-    for (const pauseSeconds of PAUSES_SECONDS) {
-      const readAt = now();
-      const [document, stored] = await this.read();
-      const judged = judgeStored(stored, own, readAt.wall);
-      if (judged || !stored) return /** @type {Outcome} */ (judged);
-      const sentAt = now();
-      // The tab may have been frozen since the refresh token was read: it is read again.
-      if (sentAt.wall - readAt.wall > ASLEEP_SECONDS) {
-        // Not the time of those who wait.
-        giveUpAt = sentAt.monotonic + timeoutSeconds;
-        continue;
-      }
-      const left = Math.min(ANSWER_WITHIN_SECONDS, giveUpAt - sentAt.monotonic);
-      if (left <= 0) break;
-      const { tokens, unusable, over: reason = "" } = over ? { over } : await this.#ask(stored, left);
-      if (unusable) {
-        const at = monotonic();
-        if (at - sentAt.monotonic > ANSWER_WITHIN_SECONDS + ASLEEP_SECONDS) giveUpAt = at + timeoutSeconds;
-        failed = unusable;
-        const seconds = Math.max(pauseSeconds, unusable.retry_after_seconds ?? 0);
-        // Where a refresh token is good for one use, sending it again at once would look like theft.
-        if (unusable.is_final || !this.around.speech?.isRepeatable || at + seconds >= giveUpAt) break;
-        await pause(seconds);
-        continue;
-      }
-      const next = tokens ? successor(stored, tokens, sentAt.wall) : tombstone(stored, reason);
-      // Written before anybody is told; where somebody has written meanwhile, it is read again.
-      if (await this.write(document, next)) return tokens ? renewed(next, true) : { ended: { reason, is_news: true } };
-    }
-    return { failed };
-  }
-
-  /** @param {Record} stored @param {number} seconds @returns {Promise<import("./decide/answers.js").Said>} */
-  async #ask({ refresh_token, session_id }, seconds) {
-    const { around } = this;
-    try {
-      const { status, retryAfter, document } = await sendCall(around, "refresh", refresh_token, seconds * 1000);
-      return readRefresh(/** @type {Speech} */ (around.speech), status, retryAfter, document, session_id);
-    } catch (/** @type {any} */ error) {
-      return unusable(`no answer (${error.message})`, null, false);
-    }
   }
 }

@@ -1,19 +1,18 @@
 // @ts-check
 /** The session of one user at one server, for every tab that shares its store. */
 
-import { LONGEST_BODY_READ, parseBody, refusal, wantsBody } from "./decide/answers.js";
-import { absolute, readUpTo } from "./calls.js";
+import { cookieCarrying } from "./decide/carrying.js";
 import { Channel } from "./keep/channel.js";
 import { Gate } from "./gate.js";
-import { Home } from "./decide/origins.js";
-import { cookieSpeech } from "./decide/speech.js";
-import { account, bodies, dialects, fallbacks, upkeep } from "./parts.js";
+import { absolute, Home } from "./decide/origins.js";
+import { account, bodies, dialects, fallbacks, refreshing, upkeep } from "./parts.js";
 import { indexedDBStore } from "./keep/indexed_db.js";
 import { veil } from "./keep/veil.js";
+import { untilAborted } from "./waits.js";
 
 /** @typedef {import("./gate.js").Holding} Holding */
 /** @typedef {import("./decide/record.js").Record} Record */
-/** @typedef {import("./decide/speech.js").Speech} Speech */
+/** @typedef {import("./decide/carrying.js").Carrying} Carrying */
 /**
  * @typedef {object} Settings
  * @property {string} [baseURL] the server's; the page's own origin
@@ -31,7 +30,7 @@ import { veil } from "./keep/veil.js";
 export class Session extends EventTarget {
   /** What this browser or page lacks, and what is weaker by it. @type {string[]} */
   weaknesses = [];
-  /** How the API speaks, once that is known. @type {?Speech} */
+  /** How the API speaks, once that is known: in cookie mode no more than how requests carry the token. @type {?Carrying} */
   speech = null;
   /** In cookie mode. @type {ReturnType<typeof veil> | undefined} */
   veil;
@@ -39,7 +38,7 @@ export class Session extends EventTarget {
   #channel;
   #dialect;
   #closing = new AbortController();
-  /** @type {Promise<Speech> | undefined} */
+  /** @type {Promise<Carrying> | undefined} */
   #beginning;
 
   /** @param {Settings} settings */
@@ -52,7 +51,7 @@ export class Session extends EventTarget {
     this.store = store ?? indexedDBStore(name);
     this.#channel = new Channel(`evertoken:${name}`);
     this.#dialect = dialect === "evertoken" ? "" : dialect;
-    if (!this.#dialect && (delivery ?? (store ? "body" : "cookie")) === "cookie") this.#speak(cookieSpeech);
+    if (!this.#dialect && (delivery ?? (store ? "body" : "cookie")) === "cookie") this.#speak(cookieCarrying);
   }
 
   /** Who is signed in on this page; null: nobody. The account is what was typed at sign-in, where that is remembered. */
@@ -120,29 +119,34 @@ export class Session extends EventTarget {
     const url = request?.url ?? new URL(/** @type {string} */ (input), `${this.baseURL}/`).href;
     const target = request ?? url;
     const headers = new Headers(init.headers ?? request?.headers);
+    const signal = init.signal ?? request?.signal;
     const isOurs = () => auth && this.home.covers(url);
     const speech = isOurs() && (await this.ready());
     if (!speech || !isOurs() || speech.optsOut?.(headers)) return globalThis.fetch(target, init);
     const send = async (/** @type {Holding} */ { access_token }) => {
       headers.set(speech.header, speech.scheme + access_token);
       const answer = await globalThis.fetch(request?.clone() ?? target, { ...init, headers });
-      return { answer, refusal: await this.judge(answer) };
+      return { answer, refusal: await untilAborted(this.judge(answer), signal) };
     };
     const isRepeatable = !(init.body instanceof ReadableStream);
-    return (await this.gate.sent(send, isRepeatable, init.signal ?? request?.signal)).answer;
+    return (await this.gate.sent(send, isRepeatable, signal)).answer;
   }
 
   /**
    * Whether an answer is a refusal of the access token.
    * @param {Response} response
    * @returns {Promise<?{over: ?string}>}
+   * @throws {SessionError} it is one, but what it says cannot be looked into now
    */
   async judge(response) {
-    const { status, headers } = response;
-    const speech = /** @type {Speech} */ (this.speech);
-    if (response.redirected && !this.home.covers(response.url)) return null;
-    const reads = wantsBody(speech, status, headers.get("Content-Type"), headers.get("Content-Length"));
-    return refusal(speech, status, parseBody(reads ? await readUpTo(LONGEST_BODY_READ, response.clone()) : null));
+    const { status } = response;
+    const speech = /** @type {Carrying} */ (this.speech);
+    if (!speech.mayRefuse(status) || (response.redirected && !this.home.covers(response.url))) return null;
+    return refreshing().then(({ judge }) => judge(speech, response), (error) => {
+      // What cannot be looked into is the application's, but for what a 401 says in any language.
+      if (status === 401) throw error;
+      return null;
+    });
   }
 
   /** Let go of the page: no renewal on waking, no word from other tabs. Nobody is signed out by it. */
@@ -157,6 +161,8 @@ export class Session extends EventTarget {
    * @throws {TypeError} the dialect is none
    */
   ready() {
+    // Not waited for; where it does not load, it is asked for with the next use.
+    refreshing().catch(() => {});
     return (this.#beginning ??= this.#begin());
   }
 
@@ -172,7 +178,7 @@ export class Session extends EventTarget {
         // Not waited for; where it does not load, it is asked for with the next use.
         upkeep().then(({ watch }) => watch(this, this.#channel, this.#closing.signal), again);
       }
-      return /** @type {Speech} */ (this.speech);
+      return /** @type {Carrying} */ (this.speech);
     } catch (error) {
       again();
       throw error;
@@ -189,7 +195,7 @@ export class Session extends EventTarget {
     this.dispatchEvent(Object.assign(new Event(type), more));
   }
 
-  /** @param {Speech} speech */
+  /** @param {Carrying} speech */
   #speak(speech) {
     this.home.leaveOut(speech.ownCalls.map((url) => absolute(this.baseURL, url)));
     if (speech.isCookie) this.veil = veil(this.#channel);

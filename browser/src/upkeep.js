@@ -4,7 +4,7 @@
  * another tab tells of a change. A request finds all of this out by itself, only later.
  */
 
-import { judgeStored } from "./decide/record.js";
+import { judgeStored } from "./decide/succession.js";
 import { account } from "./parts.js";
 import { inTime } from "./waits.js";
 

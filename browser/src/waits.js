@@ -9,6 +9,9 @@ export const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, s
 /** Seconds on a clock that is never set back. */
 export const monotonic = () => performance.now() / 1000;
 
+/** @returns {import("./decide/refresher.js").Moment} */
+export const now = () => ({ wall: Date.now() / 1000, monotonic: monotonic() });
+
 /** Beyond this a wait was no wait: the machine has slept, or the tab was frozen. */
 export const ASLEEP_SECONDS = 5;
 

@@ -1,8 +1,8 @@
 // @ts-check
 /** What a document of a store is that is no record. Loaded where one is found. Pure. */
 
-import { parseJSON } from "./answers.js";
 import { EMPTY, FORMAT, isRight } from "./record.js";
+import { parseJSON } from "./texts.js";
 
 /**
  * Why a document says nothing of a session.

@@ -148,6 +148,7 @@ export function speechOf(dialect) {
       if (/expires_in$/.test(name)) return number(found) ?? (name === "expires_in" ? dialect.lifetime_seconds : undefined);
       return isCookie && name === "refresh_token" ? found ?? csrfCookie() : found;
     },
+    mayRefuse: (status) => [...over, ...expired].some((rule) => rule.status === status),
     looksInto: (status) => [...over, ...expired].some((rule) => rule.status === status && Object.keys(rule.body).length),
     verdict: (status, document, isRefresh) => {
       if (fits(isRefresh ? [...over, ...refresh_over] : over, status, document)) return "over";

@@ -24,6 +24,9 @@ export function unescaped(text) {
   }
 }
 
+/** A call's URL: appended to the base URL if it is a path, itself if it is absolute. @param {string} baseURL @param {string} url */
+export const absolute = (baseURL, url) => (url[0] === "/" ? baseURL + url : url);
+
 /** @param {string} url */
 function demanded(url) {
   const found = parts(url);

@@ -7,9 +7,10 @@ import { test } from "node:test";
 import { named } from "../../driver/dialect-json.js";
 import { BadCase, body, cases, files } from "../../driver/loading.js";
 import { said } from "../../driver/meanings.js";
-import { parseBody, readRefresh } from "../../src/decide/answers.js";
+import { parseBody } from "../../src/decide/answers.js";
 import { speechOf } from "../../src/decide/dialect.js";
 import { bodySpeech } from "../../src/decide/body_speech.js";
+import { readRefresh } from "../../src/decide/tokens.js";
 
 const FROM_THE_SERVER = ["a2", "r2", "r 2", "X-Admin", "<html>", "invalid_grant"];
 

@@ -7,7 +7,8 @@ import { test } from "node:test";
 import { BadCase, cases, files, text } from "../../driver/loading.js";
 import { said } from "../../driver/meanings.js";
 import { why } from "../../src/decide/damaged.js";
-import { judgeStored, parse, render, successor, tombstone } from "../../src/decide/record.js";
+import { parse } from "../../src/decide/record.js";
+import { judgeStored, render, successor, tombstone } from "../../src/decide/succession.js";
 
 /** @typedef {import("../../driver/loading.js").Members} Members */
 /** @typedef {import("../../src/decide/record.js").Record} Record */
