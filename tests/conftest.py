@@ -67,8 +67,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Before a worker starts: one folder for all of them."""
     stash = node.config.stash
-    folder = stash.setdefault(SHARED_FOLDER, tempfile.TemporaryDirectory(prefix="evertoken-tests-"))
-    node.workerinput["machine"] = folder.name
+    if SHARED_FOLDER not in stash:
+        stash[SHARED_FOLDER] = tempfile.TemporaryDirectory(prefix="evertoken-tests-")
+    node.workerinput["machine"] = stash[SHARED_FOLDER].name
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

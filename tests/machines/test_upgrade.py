@@ -19,14 +19,13 @@ from tests.stores.postgresql.server import PostgresServer, running_postgres
 from tests.support.process import ServerProcess, run_evertoken
 from tests.support.server import client_at
 
+pytestmark = pytest.mark.alone
+
 CLIENTS = 24
 _SETTINGS = {"access_lifetime": "2s", "overlap": "1s", "issuer": "http://auth.test"}
 _STEP = '''"""What the next version adds."""
 
-from tests.support.server import client_at
 from alembic import op
-
-pytestmark = pytest.mark.alone
 
 revision = "9999"
 down_revision = "{newest}"

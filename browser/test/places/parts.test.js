@@ -66,7 +66,10 @@ test("what a page does unasked is asked for again with its next use, where it di
   assert.equal(await inCookie.restore(tab), true);
   await failed;
   isGone = false;
-  await tab.waitForFunction(() => session.token().then(() => performance.getEntriesByName(`${origin}/client/upkeep.js?2`).length > 0));
+  const isThere = async () => {
+    while (!(await tab.evaluate(() => session.token().then(() => performance.getEntriesByName(`${origin}/client/upkeep.js?2`).length)))) ;
+  };
+  await within("a later use", isThere());
   assert.deepEqual([...new Set(asked)], ["refresh", "upkeep"]);
   assert.equal(await inCookie.logout(other), null);
   await inCookie.heard(tab, "signedout");
