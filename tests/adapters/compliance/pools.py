@@ -84,4 +84,6 @@ class Pools(Stage):
             self._is_usable(play)
 
     def _is_usable(self, play: Play) -> None:
-        assert play.client.statuses(play.client.start_many(2 * FEW, play.me)) == [200] * 2 * FEW
+        # One after the other: httpcore's pool may close a connection that it has just given to another thread
+        # (encode/httpcore#1110), and a connection lost at each failure would have used the pool up by now.
+        assert [play.client.get(play.me).status for _ in range(2 * FEW)] == [200] * 2 * FEW
