@@ -7,7 +7,7 @@ import pytest
 from evertoken.sessions.operating import SessionSearch
 from evertoken.sessions.rotation import Outcome
 from evertoken.stores import walking
-from evertoken.stores.sqlite import operating
+from evertoken.stores.sqlite import operating, sessions, tables
 from evertoken.stores.sqlite.sweeping import Sweeper
 from evertoken.tokens.refresh_token import child_of
 from tests.stores.compliance.accounts import AccountsAndEpochs
@@ -118,6 +118,19 @@ class TestOperating(OperatingByWindows):
         # Counting users walks the smallest index there is; `json_each` is the list that was asked for.
         scans = [plan for _, plan in plans if plan.startswith("SCAN") and "json_each" not in plan]
         assert all("USING COVERING INDEX" in plan for plan in scans), scans
+
+    async def test_a_page_begins_where_the_one_before_it_ended(self, bench: SqliteBench) -> None:
+        """Users by name, all sessions, and one user's: an index leads to the first row, however many come before it."""
+        bench.open()
+        asked: list[str] = []
+        with bench.connection() as connection:
+            connection.set_trace_callback(asked.append)
+            tables.list_users(connection, "ada", 10)
+            for user_id in (None, "u_ada"):
+                sessions.list_sessions(connection, 0, user_id=user_id, live_only=True, after=bytes(16), limit=10)
+            connection.set_trace_callback(None)
+            plans = [row[3] for one in asked for row in connection.execute(f"EXPLAIN QUERY PLAN {one}")]
+        assert [plan.partition("(")[2] for plan in plans] == ["username_key>?)", "id>?)", "user_id=? AND id>?)"], plans
 
     async def test_a_search_that_finds_nobody_looks_up_no_user(self, bench: SqliteBench) -> None:
         """Names are read from their index; only the rows of those who are found are read, each on a page of its own."""

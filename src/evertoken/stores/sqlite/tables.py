@@ -47,8 +47,8 @@ def find_user(connection: sqlite3.Connection, column: str, value: str) -> User |
 def list_users(connection: sqlite3.Connection, after: str | None, limit: int) -> list[User]:
     """A page of users by name."""
     rows = connection.execute(
-        f"SELECT {USER_COLUMNS} FROM users WHERE ?1 IS NULL OR username_key > ?1 ORDER BY username_key LIMIT ?2",
-        (None if after is None else username_key(after), limit),
+        f"SELECT {USER_COLUMNS} FROM users WHERE username_key > ?1 ORDER BY username_key LIMIT ?2",
+        ("" if after is None else username_key(after), limit),
     )
     return [user_of(row) for row in rows]
 
