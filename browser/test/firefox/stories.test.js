@@ -8,7 +8,7 @@ import puppeteer from "puppeteer-core";
 import {
   answerOf, ask, askMany, askUntilAnswered, begin, signedOutEvents, signIn, statuses, stored,
 } from "../chromium/support/stage.js";
-import { onPath, ready, rig, skipWithout, unsettled, within } from "../lifecycle/support/rig.js";
+import { allWait, onPath, ready, rig, skipWithout, unsettled, within } from "../lifecycle/support/rig.js";
 
 const skip = skipWithout("firefox-esr");
 const TABS = 4;
@@ -166,6 +166,7 @@ test("in Firefox, without a network the tokens are kept, and requests go on when
   await server.hold();
   for (const tab of tabs) await begin(tab, "/x");
   await server.awaitHeld();
+  await allWait(tabs);
   front.pull();
   await server.release();
   for (const tab of tabs) assert.equal((await inTime(answerOf(tab))).code, "refresh_unavailable");

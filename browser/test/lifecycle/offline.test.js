@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { answerOf, ask, askMany, askUntilAnswered, begin, signedOutEvents, signIn, statuses, stored }
   from "../chromium/support/stage.js";
 import { clocksOn, online, skip } from "./support/clocks.js";
-import { within } from "./support/rig.js";
+import { allWait, within } from "./support/rig.js";
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;
@@ -79,8 +79,7 @@ test("a cable pulled in mid-refresh costs no session, and requests go on when it
   await server.hold();
   for (const tab of tabs) await begin(tab, "/x");
   await server.awaitHeld();
-  // Each has been refused and waits; the cable must not cut the refusal of the second one's request off.
-  for (const tab of tabs) await tab.waitForFunction(() => session.gate.refresher.isFlying, { timeout: 10_000 });
+  await allWait(tabs);
   front.pull();
   await server.release();
   for (const tab of tabs) assert.equal((await within("an answer", answerOf(tab), 15)).code, "refresh_unavailable");

@@ -85,6 +85,10 @@ export async function ready(tab, faults) {
   }
 }
 
+/** Wait until each tab has been refused and waits for a refresh: what is cut off from then on is no refusal. */
+export const allWait = (tabs) =>
+  Promise.all(tabs.map((tab) => tab.waitForFunction(() => session.gate.refresher.isFlying, { timeout: 10_000 })));
+
 /** How many requests of a page have not settled; none may be left when a test ends. */
 export const unsettled = (tab) => tab.evaluate(() => [...open].map(({ path: asked }) => asked));
 
