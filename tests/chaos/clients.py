@@ -240,6 +240,7 @@ class Client:
             await asyncio.to_thread(ghost, refresh_call(self._url, EVERTOKEN, refresh_token), timeout_seconds=10)
 
     async def _use_later(self, access_token: str) -> None:
+        # The workers are processes of their own, whose clocks cannot be moved: what is promised is real time.
         await asyncio.sleep(GUARDS_KNOW_WITHIN_SECONDS)
         headers = {"Authorization": f"Bearer {access_token}"}
         assert self._http is not None

@@ -153,7 +153,7 @@ async def _until_some_are_there(watcher: "asyncpg.Connection[Any]") -> None:
                 return
         except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
             pass
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.005)  # another process copies, and tells nobody of its first row
     raise AssertionError("no session was copied")
 
 

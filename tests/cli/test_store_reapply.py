@@ -84,7 +84,7 @@ def _until(is_so: Any) -> None:
     give_up_at = time.monotonic() + 20
     while not is_so():
         assert time.monotonic() < give_up_at
-        time.sleep(0.01)
+        time.sleep(0.01)  # another process writes the log that is looked at
 
 
 def test_a_line_about_an_account_ends_what_had_begun_before_and_nothing_else(run: Run, tmp_path: Path) -> None:

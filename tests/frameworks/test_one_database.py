@@ -43,7 +43,7 @@ def _ends(http: httpx2.Client, tokens: dict[str, Any], reason: str) -> None:
     give_up_at = time.monotonic() + REMEMBERED_SECONDS + 10
     while _refresh(http, tokens).status_code != 401:
         assert time.monotonic() < give_up_at
-        time.sleep(0.02)
+        time.sleep(0.02)  # a server in a process of its own looks into the database again when it does
     assert _refresh(http, tokens).json()["reason"] == reason
 
 

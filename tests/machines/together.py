@@ -271,7 +271,7 @@ def _until_refused(guard: Guard, access_token: str, *, since: float) -> float:
             return last - since
         last = asked_at
         assert last - since < BACK_WITHIN_SECONDS
-        time.sleep(0.005)
+        time.sleep(0.005)  # the guard's own thread hears of it from a real server
 
 
 async def _refused_at(host: Host, presented: str) -> tuple[httpx2.Response, httpx2.Response]:
@@ -313,7 +313,7 @@ async def _weather(world: World, folder: Path, record: Record, *, refreshes: int
                 for token, came_ms in record.take():
                     await guard.check_async(token, now_ms=came_ms)
                     checked += 1
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # for more tokens; it is cancelled at the end
 
         async with asyncio.TaskGroup() as group:
             using = group.create_task(people.use())

@@ -51,7 +51,7 @@ class Pair:
                 httpx2.get(f"{self.url}/aaa")
             except httpx2.TransportError:
                 assert time.monotonic() < give_up_at, self.log
-                time.sleep(0.02)
+                time.sleep(0.02)  # Node does not tell when it listens
             else:
                 return
 

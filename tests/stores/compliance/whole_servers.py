@@ -111,7 +111,7 @@ class WholeServers:
             give_up_at = time.monotonic() + SOON_SECONDS
             while there.get("/auth/me", headers=_bearer(tokens)).status_code == 200:
                 assert time.monotonic() < give_up_at
-                time.sleep(0.02)
+                time.sleep(0.02)  # the other server asks for revocations four times a second of real time
 
     def test_wrong_passwords_count_wherever_they_are_tried(self, servers: list[LiveServer]) -> None:
         """Guessing at two machines in turn is slowed down as at one."""

@@ -225,7 +225,7 @@ async def _ends_of_connecting(times: int) -> Counter[str]:
 
     async def be_busy() -> None:
         for _ in range(times):
-            time.sleep(0.003)
+            time.sleep(0.003)  # what is tested: a loop that does not run while its sockets are reset
             await asyncio.sleep(0)
 
     with socket.create_server(("127.0.0.1", 0), backlog=times) as listening:
@@ -238,7 +238,7 @@ def _reset_all(listening: socket.socket, times: int) -> None:
     for _ in range(times):
         connection, _ = listening.accept()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        time.sleep(random.uniform(0, 0.0005))
+        time.sleep(random.uniform(0, 0.0005))  # so that resets fall on every moment of connecting
         connection.close()
 
 
