@@ -106,5 +106,5 @@ def revoke_many(live: LiveServer, session_ids: Sequence[bytes]) -> list[str]:
     """So many lines in the store at once, as the end of so many sessions leaves them."""
     store = live.server.store
     assert isinstance(store, SqliteStore)
-    live.run(store._writer.run(lambda connection, now_ms: revoking._announce(connection, tuple(session_ids), now_ms)))
+    live.run(store._writer.run(lambda connection, now_ms: revoking.announce(connection, tuple(session_ids), now_ms)))
     return [session_id_text(session_id) for session_id in session_ids]

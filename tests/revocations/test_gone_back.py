@@ -15,7 +15,7 @@ import pytest
 from evertoken.edge.background import Background
 from evertoken.edge.recalling import Recalling, noting
 from evertoken.edge.standstill import Standstill
-from evertoken.errors import StoreUnavailable
+from evertoken.errors import StoreUnavailable, TokenRevoked
 from evertoken.sessions.events import EventHub
 from evertoken.sessions.model import Event, EventKind
 from evertoken.sessions.recall import RevocationMemory
@@ -302,3 +302,33 @@ def test_running_servers_put_a_restored_database_right_by_themselves(tmp_path: P
             assert _refreshed(elsewhere, stays).status_code == 200
             timeline = one.run(one.server.store.newest_events(10))
             assert len([line for line in timeline if line.kind is EventKind.SESSION_ENDED]) == 1
+
+
+@pytest.mark.parametrize("way", ["access token", "refresh token", "oauth"])
+def test_who_signs_out_of_a_session_that_the_restore_has_lost_is_signed_out(tmp_path: Path, way: str) -> None:
+    """The store knows nothing of the session; guards beside every server refuse its access tokens all the same."""
+    with live_server(tmp_path) as one, live_server(tmp_path, issuer=one.url) as other:
+        one.add_user("ada")
+        with one.client() as http:
+            _back_up(one.database, tmp_path / "backup.db")
+            tokens = one.sign_in(http)
+            shutil.move(tmp_path / "backup.db", one.database)
+            assert _refreshed(http, tokens).json()["reason"] == "unknown"
+            assert [_is_taken(live, tokens) for live in (one, other)] == [True, True]
+            if way == "oauth":
+                answer = http.post("/oauth/revoke", data={"token": tokens["refresh_token"]})
+            elif way == "refresh token":
+                answer = http.post("/auth/logout", json={"refresh_token": tokens["refresh_token"]})
+            else:
+                answer = http.post("/auth/logout", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+            assert answer.is_success
+            other.run(other.server.background.follow())
+            assert [_is_taken(live, tokens) for live in (one, other)] == [False, False]
+
+
+def _is_taken(live: LiveServer, tokens: dict[str, Any]) -> bool:
+    try:
+        live.server.services.guard.check(tokens["access_token"], now_ms=live.server.services.clock())
+    except TokenRevoked:
+        return False
+    return True

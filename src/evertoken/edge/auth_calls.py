@@ -166,12 +166,12 @@ class AuthCalls:
         cookie = self._credentials.cookie_value(request)
         claims = None if presented is not None else self._claims_or_cookie(request, cookie)
         if claims is None:
-            session_id = self._credentials.presented_token(request, presented).session_id
             owns_cookie = presented is None
+            await self._services.sessions.sign_out(self._credentials.presented_token(request, presented), caller)
         else:
             session_id = session_id_bytes(claims.sid) or b""
             owns_cookie = cookie is not None and self._is_cookie_of(session_id, cookie)
-        await self._services.sessions.end(session_id, caller)
+            await self._services.sessions.sign_out(claims, caller)
         return owns_cookie
 
     def _claims_or_cookie(self, request: Request, cookie: str | None) -> AccessTokenClaims | None:

@@ -21,11 +21,14 @@ from evertoken.sessions.model import (
     NewSession,
     RotationRequest,
     RotationResult,
+    session_id_bytes,
     session_id_text,
 )
 from evertoken.sessions.rotation import Outcome, Reason
 from evertoken.sessions.store import SessionStore
 from evertoken.tokens import refresh_token
+from evertoken.tokens.access_token import MAX_LEEWAY_SECONDS
+from evertoken.tokens.claims import AccessTokenClaims
 from evertoken.tokens.refresh_token import Delivery, RefreshToken
 from evertoken.tokens.server_secrets import SecretRing
 
@@ -104,6 +107,11 @@ class AccountsElsewhere(Protocol):
         Raises:
             TemporarilyUnavailable: it cannot be told.
         """
+
+
+def session_of(token: RefreshToken | AccessTokenClaims) -> bytes | None:
+    """The session of a genuine token of either kind; None for an access token of none of ours."""
+    return token.session_id if isinstance(token, RefreshToken) else session_id_bytes(token.sid)
 
 
 class SessionService:
@@ -288,6 +296,22 @@ class SessionService:
     ) -> bool:
         """End one session; False when it was over already, or is not this user's."""
         return self._told(await self._store.end(session_id, reason, caller, user_id=user_id))
+
+    async def sign_out(self, token: RefreshToken | AccessTokenClaims, caller: Caller) -> None:
+        """
+        End the session of a genuine token; ending one twice is no error.
+
+        Where a restore has lost the session, its access tokens would outlive the sign-out: the guards are told.
+        """
+        session_id = session_of(token)
+        if session_id is None:
+            return
+        if isinstance(token, RefreshToken):
+            # Two lifetimes: EARLY answers bring a newer access token without a newer refresh token.
+            until_ms = token.issued_at_ms + int(2 * self._issuer.expires_in * 1000)
+        else:
+            until_ms = int((token.exp + MAX_LEEWAY_SECONDS) * 1000)
+        self._told(await self._store.end(session_id, Reason.SIGNED_OUT, caller, tokens_until_ms=until_ms))
 
     async def change_account(self, change: AccountChange) -> bool:
         """Change an account and end its sessions; False when it is not there or its epoch has moved."""

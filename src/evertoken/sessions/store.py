@@ -77,12 +77,22 @@ class SessionStore(Protocol):
     async def judge(self, request: RotationRequest) -> Outcome:
         """What `rotate` would decide now, without any effect; for introspection."""
 
-    async def end(self, session_id: bytes, reason: Reason, caller: Caller, *, user_id: str | None = None) -> Ended:
+    async def end(
+        self,
+        session_id: bytes,
+        reason: Reason,
+        caller: Caller,
+        *,
+        user_id: str | None = None,
+        tokens_until_ms: int = 0,
+    ) -> Ended:
         """
         End one session, durably. Ending one that is over, or none, changes nothing and is no error.
 
         Args:
             user_id: Where given, the session must belong to this user, else nothing happens.
+            tokens_until_ms: Until when an access token of this session may be good. Until then the guards are told of
+                a session that is not there, too: its holder has proved that it was, so a restore has lost it.
         """
 
     async def change_account(self, change: AccountChange) -> Ended | None:

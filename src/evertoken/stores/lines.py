@@ -42,6 +42,13 @@ def sign_in_detail(client_id: str, delivery: Delivery, adopted_from: str) -> dic
     return {**detail, "adopted_from": adopted_from} if adopted_from else detail
 
 
+def lost_session_ended(session_id: bytes, reason: Reason, caller: Caller, now_ms: int) -> Event:
+    """What is said of the end of a session that the store has lost, and with it whose it was; no trail can hold it."""
+    return Event(
+        EventKind.SESSION_ENDED, now_ms, session_id=session_id, caller=caller, reason=reason, detail={"lost": True}
+    )
+
+
 def account_changed(
     change: AccountChange, ended: Iterable[bytes], username: str | None, now_ms: int
 ) -> tuple[Event, ...]:

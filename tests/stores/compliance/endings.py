@@ -75,6 +75,27 @@ class SignInsAndEndings:
         assert (await refresh(store, token)).outcome is Outcome.REISSUE
         assert (await store.end(token.session_id, Reason.REVOKED, PHONE, user_id="u_ada")).session_ids != ()
 
+    async def test_the_end_of_a_session_that_a_restore_has_lost_is_told_to_the_guards(self, bench: Bench) -> None:
+        """Its access tokens may be good yet; once they are not, or where the session is over, there is no news."""
+        store, clock = bench.open(), bench.clock
+        over = await signed_in(store, clock)
+        await store.end(over.session_id, Reason.SIGNED_OUT, PHONE)
+        lost, until_ms = b"\1" * 16, clock() + 1000
+        for session_id in (over.session_id, lost):
+            ended = await bench.open().end(session_id, Reason.SIGNED_OUT, PHONE, tokens_until_ms=until_ms)
+            assert ended.session_ids == ((lost,) if session_id == lost else ())
+        (event,) = ended.events
+        assert (event.kind, event.reason, event.user_id) == (EventKind.SESSION_ENDED, Reason.SIGNED_OUT, None)
+        assert (event.caller, event.detail, event.at_ms) == (PHONE, {"lost": True}, clock())
+        told = [(over.session_id, clock()), (lost, clock())]
+        assert list((await store.revocations_after(0)).session_ids) == told
+        assert await store.find(lost) is None
+        assert await store.timeline(lost) == []
+        clock.advance(1)
+        ended = await store.end(b"\2" * 16, Reason.SIGNED_OUT, PHONE, tokens_until_ms=until_ms)
+        assert (ended.session_ids, ended.events) == ((), ())
+        assert list((await store.revocations_after(0)).session_ids) == told
+
     async def test_a_session_past_its_date_can_still_be_ended(self, bench: Bench) -> None:
         """A store that was rolled back may hold an older date than the token: an ending must reach it all the same."""
         store, clock = bench.open(), bench.clock

@@ -15,7 +15,7 @@ from evertoken.errors import TokenError
 from evertoken.secret import Secret
 from evertoken.sessions.model import Caller, session_id_bytes, session_id_text
 from evertoken.sessions.rotation import Outcome
-from evertoken.sessions.service import Granted, Over, Stale
+from evertoken.sessions.service import Granted, Over, Stale, session_of
 from evertoken.tokens import refresh_token
 from evertoken.tokens.claims import AccessTokenClaims
 from evertoken.tokens.refresh_token import Delivery, RefreshToken
@@ -102,13 +102,14 @@ class OAuthRoutes:
         text = form.get("token")
         if text is None:
             raise OAuthRefused("invalid_request", "token is missing.")
-        session_id = self._session_of(text)
-        if session_id is not None and client_id is not None:
-            record = await self._services.store.find(session_id)
+        token = self._genuine(text) or self._claims(text)  # whatever token_type_hint says (RFC 7009 §2.1)
+        if token is None:
+            return empty(200)
+        if client_id is not None:
+            record = await self._services.store.find(session_of(token) or b"")
             if record is not None and record.client_id != client_id:
                 raise OAuthRefused("invalid_grant", "The token was issued to another client.")
-        if session_id is not None:
-            await self._services.sessions.end(session_id, self._services.callers.read(request))
+        await self._services.sessions.sign_out(token, self._services.callers.read(request))
         return empty(200)
 
     async def introspect(self, request: Request) -> Response:
@@ -192,14 +193,6 @@ class OAuthRoutes:
             return self._services.guard.check(text, now_ms=self._services.clock())
         except TokenError:
             return None
-
-    def _session_of(self, text: str) -> bytes | None:
-        """The session of either kind of token, whatever token_type_hint says (RFC 7009 §2.1)."""
-        token = self._genuine(text)
-        if token is not None:
-            return token.session_id
-        claims = self._claims(text)
-        return None if claims is None else session_id_bytes(claims.sid)
 
     async def _introspected(self, text: str) -> dict[str, Any]:
         """Exactly `{"active": false}` for everything that is not good now, without a reason (RFC 7662 §2.2)."""

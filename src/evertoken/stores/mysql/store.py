@@ -127,9 +127,21 @@ class MysqlStore:
     async def judge(self, request: RotationRequest) -> Outcome:
         return await rotation.judge(self._pool, request, self._policy)
 
-    async def end(self, session_id: bytes, reason: Reason, caller: Caller, *, user_id: str | None = None) -> Ended:
+    async def end(
+        self,
+        session_id: bytes,
+        reason: Reason,
+        caller: Caller,
+        *,
+        user_id: str | None = None,
+        tokens_until_ms: int = 0,
+    ) -> Ended:
         return await self._pool.write(
-            lambda transaction: sessions.end(transaction, session_id, reason, caller, user_id=user_id)
+            lambda transaction: sessions.end(
+                *(transaction, session_id, reason, caller),
+                user_id=user_id,
+                tokens_until_ms=tokens_until_ms,
+            )
         )
 
     async def change_account(self, change: AccountChange) -> Ended | None:

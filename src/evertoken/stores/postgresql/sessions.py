@@ -96,12 +96,22 @@ async def _make_room(transaction: Transaction, new: NewSession, cap: int) -> tup
 
 
 async def end(
-    transaction: Transaction, session_id: bytes, reason: Reason, caller: Caller, *, user_id: str | None = None
+    transaction: Transaction,
+    session_id: bytes,
+    reason: Reason,
+    caller: Caller,
+    *,
+    user_id: str | None = None,
+    tokens_until_ms: int = 0,
 ) -> Ended:
-    """End one session and write its line; nothing happens to one that is over."""
+    """End one session and write its line; nothing happens to one that is over. Guards hear of a lost one, too."""
+    connection, now_ms = transaction.connection, transaction.now_ms
     told = await revoke(transaction, [session_id], reason, caller, user_id=user_id)
-    await events.insert(transaction.connection, told)
-    return Ended((session_id,) if told else (), transaction.now_ms, told)
+    await events.insert(connection, told)
+    if not told and tokens_until_ms > now_ms and await find(connection, session_id) is None:
+        transaction.revoked([session_id])
+        told = (lines.lost_session_ended(session_id, reason, caller, now_ms),)
+    return Ended((session_id,) if told else (), now_ms, told)
 
 
 async def change_account(transaction: Transaction, change: AccountChange, *, users_elsewhere: bool) -> Ended | None:

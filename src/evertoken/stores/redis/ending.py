@@ -21,7 +21,7 @@ from evertoken.sessions.rotation import Reason
 from evertoken.stores.redis import trail
 from evertoken.stores.redis.calling import Calls
 from evertoken.stores.redis.keys import REASONS, Keys, encoded
-from evertoken.stores.redis.record import instant, parse, read_instant
+from evertoken.stores.redis.record import instant, packed_instant, parse, read_instant
 from evertoken.stores.redis.scripts import ANNOUNCE, DUE, FOLLOW, REVOKE, Command
 from evertoken.tokens.refresh_token import SESSION_ID_BYTES
 
@@ -79,6 +79,12 @@ async def end_all(calls: Calls, keys: Keys, endings: Sequence[Ending], send: Sen
         events.append(replace(one.event, at_ms=read_instant(now, 0), user_id=stored.user_id, username=username))
     await _announce(calls, keys, marks, told, send)
     return events
+
+
+async def announce(calls: Calls, keys: Keys, session_id: bytes, now_ms: int) -> None:
+    """Tell the guards of a session that is not there. It has no outbox: where this fails, the caller hears of it."""
+    member = session_id + packed_instant(now_ms)
+    await calls.one(ANNOUNCE.on([keys.feed_log, keys.feed_last, keys.feed_due], calls.told(), 0, member))
 
 
 async def revocations_after(calls: Calls, keys: Keys, cursor: int) -> Revocations:

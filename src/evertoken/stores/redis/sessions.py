@@ -17,10 +17,10 @@ from evertoken.sessions.model import (
 )
 from evertoken.sessions.rotation import Reason, RotationPolicy
 from evertoken.sessions.store import KEPT_AFTER_END_MS
-from evertoken.stores.lines import account_line
+from evertoken.stores.lines import account_line, lost_session_ended
 from evertoken.stores.redis import trail
 from evertoken.stores.redis.calling import Calls
-from evertoken.stores.redis.ending import Ending, end_all, ending
+from evertoken.stores.redis.ending import Ending, announce, end_all, ending
 from evertoken.stores.redis.keys import Keys, encoded, user_bucket
 from evertoken.stores.redis.listing import of_users, unlisted
 from evertoken.stores.redis.record import Stored, begin, over_at_ms, parse, read_instant
@@ -143,11 +143,24 @@ async def _ended(calls: Calls, keys: Keys, endings: list[Ending]) -> list[Event]
 
 
 async def end(
-    calls: Calls, keys: Keys, session_id: bytes, reason: Reason, caller: Caller, *, user_id: str | None
+    calls: Calls,
+    keys: Keys,
+    session_id: bytes,
+    reason: Reason,
+    caller: Caller,
+    *,
+    user_id: str | None,
+    tokens_until_ms: int,
 ) -> Ended:
-    """End one session and write its line; nothing happens to one that is over."""
+    """End one session and write its line; nothing happens to one that is over. Guards hear of a lost one, too."""
     told = await _ended(calls, keys, [ending(session_id, reason, caller, user_id=user_id)])
-    return Ended(tuple([session_id] * len(told)), told[0].at_ms if told else await calls.now_ms(), tuple(told))
+    if told:
+        return Ended((session_id,), told[0].at_ms, tuple(told))
+    now_ms = await calls.now_ms()
+    if tokens_until_ms <= now_ms or await find(calls, keys, session_id) is not None:
+        return Ended((), now_ms)
+    await announce(calls, keys, session_id, now_ms)
+    return Ended((session_id,), now_ms, (lost_session_ended(session_id, reason, caller, now_ms),))
 
 
 async def change_account(

@@ -137,9 +137,21 @@ class RedisStore:
         raw = await self._calls.one(("GET", self.keys.session(request.token.session_id)))
         return rotation.judged(raw, request, now_ms, self._policy)
 
-    async def end(self, session_id: bytes, reason: Reason, caller: Caller, *, user_id: str | None = None) -> Ended:
+    async def end(
+        self,
+        session_id: bytes,
+        reason: Reason,
+        caller: Caller,
+        *,
+        user_id: str | None = None,
+        tokens_until_ms: int = 0,
+    ) -> Ended:
         return await self._calls.whole(
-            sessions.end(self._calls, self.keys, session_id, reason, caller, user_id=user_id)
+            sessions.end(
+                *(self._calls, self.keys, session_id, reason, caller),
+                user_id=user_id,
+                tokens_until_ms=tokens_until_ms,
+            )
         )
 
     async def _stands(self, new: NewSession) -> bool:

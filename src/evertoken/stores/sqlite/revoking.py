@@ -26,7 +26,7 @@ def revoke(
     )
     if ended.rowcount == 0:
         return False
-    _announce(connection, (session_id,), now_ms)
+    announce(connection, (session_id,), now_ms)
     return True
 
 
@@ -40,11 +40,11 @@ def revoke_all(
         (now_ms, reason.value, user_id, keep),
     )
     session_ids = tuple(row[0] for row in ended.fetchall())
-    _announce(connection, session_ids, now_ms)
+    announce(connection, session_ids, now_ms)
     return session_ids
 
 
-def _announce(connection: sqlite3.Connection, session_ids: tuple[bytes, ...], now_ms: int) -> None:
+def announce(connection: sqlite3.Connection, session_ids: tuple[bytes, ...], now_ms: int) -> None:
     """
     Tell the guards.
 

@@ -17,7 +17,7 @@ from evertoken.sessions.rotation import Reason, RotationPolicy
 from evertoken.stores import lines
 from evertoken.stores.rows import session_record
 from evertoken.stores.sqlite import events
-from evertoken.stores.sqlite.revoking import revoke, revoke_all
+from evertoken.stores.sqlite.revoking import announce, revoke, revoke_all
 
 LIVE = "revoked_at_ms IS NULL AND idle_expires_at_ms > ?1 AND (max_expires_at_ms IS NULL OR max_expires_at_ms > ?1)"
 COLUMNS = (
@@ -100,10 +100,14 @@ def end(
     caller: Caller,
     *,
     user_id: str | None = None,
+    tokens_until_ms: int = 0,
 ) -> Ended:
-    """End one session and write its line; nothing happens to one that is over."""
+    """End one session and write its line; nothing happens to one that is over. Guards hear of a lost one, too."""
     if not revoke(connection, session_id, reason, now_ms, user_id=user_id):
-        return Ended((), now_ms)
+        if tokens_until_ms <= now_ms or find(connection, session_id) is not None:
+            return Ended((), now_ms)
+        announce(connection, (session_id,), now_ms)
+        return Ended((session_id,), now_ms, (lines.lost_session_ended(session_id, reason, caller, now_ms),))
     owner = connection.execute("SELECT user_id, username FROM sessions WHERE id = ?", (session_id,)).fetchone()
     event = Event(
         EventKind.SESSION_ENDED,

@@ -116,9 +116,21 @@ class SqliteStore:
             lambda connection, now_ms: rotation.judge(connection, now_ms, request, self._policy)
         )
 
-    async def end(self, session_id: bytes, reason: Reason, caller: Caller, *, user_id: str | None = None) -> Ended:
+    async def end(
+        self,
+        session_id: bytes,
+        reason: Reason,
+        caller: Caller,
+        *,
+        user_id: str | None = None,
+        tokens_until_ms: int = 0,
+    ) -> Ended:
         return await self._writer.run(
-            lambda connection, now_ms: sessions.end(connection, now_ms, session_id, reason, caller, user_id=user_id)
+            lambda connection, now_ms: sessions.end(
+                *(connection, now_ms, session_id, reason, caller),
+                user_id=user_id,
+                tokens_until_ms=tokens_until_ms,
+            )
         )
 
     async def change_account(self, change: AccountChange) -> Ended | None:
