@@ -1,4 +1,4 @@
-"""The database machine: PostgreSQL, or Redis with the users in PostgreSQL; both speak TLS to the other machines."""
+"""The database machine: PostgreSQL, MariaDB, or Redis with the users in PostgreSQL; all over TLS."""
 
 import contextlib
 import os
@@ -7,10 +7,14 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.machines.certificates import Certificates, made_for
 from tests.machines.network import Machine
-from tests.stores.postgresql.server import PostgresServer, running_postgres, unprivileged
+from tests.stores.mysql.server import running_mariadb
+from tests.stores.mysql.server import unprivileged as who_runs_mariadb
+from tests.stores.postgresql.server import PostgresServer, running_postgres
+from tests.stores.postgresql.server import unprivileged as who_runs_postgres
 from tests.stores.redis.server import DURABLE, RedisServer, running_redis
 
 REDIS_TLS_PORT = 6390
@@ -30,7 +34,6 @@ class Database:
     machine: Machine
     settings: Mapping[str, str]
     certificates: Certificates
-    postgres: PostgresServer
     redis: RedisServer | None = None
 
 
@@ -41,7 +44,27 @@ Opened = Callable[[Machine], contextlib.AbstractContextManager[Database]]
 def postgresql(machine: Machine) -> Iterator[Database]:
     """PostgreSQL keeps it all."""
     with _postgres(machine) as (server, certificates):
-        yield Database(machine, {"store": _url(server, machine, certificates)}, certificates, server)
+        yield Database(machine, {"store": _url(server, machine, certificates)}, certificates)
+
+
+@contextlib.contextmanager
+def mariadb(machine: Machine) -> Iterator[Database]:
+    """MariaDB keeps it all."""
+    with _certificates(machine, who_runs_mariadb()) as certificates, contextlib.ExitStack() as stack:
+        with machine.inside():
+            server = stack.enter_context(
+                running_mariadb(
+                    takes_strangers=True,
+                    **{
+                        "bind-address": "0.0.0.0",
+                        "ssl-ca": str(certificates.authority),
+                        "ssl-cert": str(certificates.server),
+                        "ssl-key": str(certificates.key),
+                    },
+                )
+            )
+        plain = server.url().replace("127.0.0.1", machine.address)
+        yield Database(machine, {"store": f"{plain}?ssl_ca={certificates.authority}"}, certificates)
 
 
 @contextlib.contextmanager
@@ -65,33 +88,38 @@ def redis_and_postgresql(machine: Machine) -> Iterator[Database]:
             "store": store.replace("redis://", "rediss://").replace("127.0.0.1", machine.address),
             "users_store": _url(server, machine, certificates),
         }
-        yield Database(machine, settings, certificates, server, redis)
+        yield Database(machine, settings, certificates, redis)
 
 
 @contextlib.contextmanager
 def _postgres(machine: Machine) -> Iterator[tuple[PostgresServer, Certificates]]:
+    with _certificates(machine, who_runs_postgres()) as certificates, contextlib.ExitStack() as stack:
+        may_come = certificates.authority.with_name("pg_hba.conf")
+        may_come.write_text(_WHO_MAY_COME)
+        may_come.chmod(0o644)
+        with machine.inside():
+            server = stack.enter_context(
+                running_postgres(
+                    listen_addresses="*",
+                    hba_file=str(may_come),
+                    ssl="on",
+                    ssl_cert_file=str(certificates.server),
+                    ssl_key_file=str(certificates.key),
+                )
+            )
+        yield server, certificates
+
+
+@contextlib.contextmanager
+def _certificates(machine: Machine, owner: Mapping[str, Any]) -> Iterator[Certificates]:
+    """In a folder of the owner's, if there is one: a database takes no key that others own or may read."""
     folder = Path(tempfile.mkdtemp(prefix="evertoken-machines-"))
     try:
         certificates = made_for(machine.address, folder)
-        who = unprivileged()
-        if who:  # it takes no key that others own or may read
+        if owner:
             for path in (folder, *folder.iterdir()):
-                os.chown(path, who["user"], who["group"])
-        may_come = folder / "pg_hba.conf"
-        may_come.write_text(_WHO_MAY_COME)
-        may_come.chmod(0o644)
-        with contextlib.ExitStack() as stack:
-            with machine.inside():
-                server = stack.enter_context(
-                    running_postgres(
-                        listen_addresses="*",
-                        hba_file=str(may_come),
-                        ssl="on",
-                        ssl_cert_file=str(certificates.server),
-                        ssl_key_file=str(certificates.key),
-                    )
-                )
-            yield server, certificates
+                os.chown(path, owner["user"], owner["group"])
+        yield certificates
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -50,6 +50,11 @@ GRANT ALL ON other.* TO {USER}@127.0.0.1;
 CREATE USER admin@127.0.0.1 IDENTIFIED BY '{PASSWORD_ITSELF}';
 GRANT ALL ON *.* TO admin@127.0.0.1 WITH GRANT OPTION;
 """
+_OVER_TLS = f"""
+CREATE USER {USER}@'%' IDENTIFIED BY '{PASSWORD_ITSELF}' REQUIRE SSL;
+GRANT ALL ON {DATABASE}.* TO {USER}@'%';
+"""
+"""For clients of other machines."""
 
 
 @functools.cache
@@ -59,7 +64,7 @@ def program(name: str) -> str:
     return shutil.which(name, path=search) or need(name, _WHY)
 
 
-def _unprivileged() -> dict[str, Any]:
+def unprivileged() -> dict[str, Any]:
     """Who runs the server where the tests are run by root, which it would refuse."""
     if os.geteuid() != 0:
         return {}
@@ -99,10 +104,10 @@ class MariadbServer:
         assert self._process is not None
         return self._process.pid
 
-    def initialise(self) -> None:
-        """Make the folder of the data, and the user."""
+    def initialise(self, *, takes_strangers: bool = False) -> None:
+        """Make the folder of the data, and the user; who comes from another machine is taken over TLS only."""
         program("mariadbd")
-        who = _unprivileged()
+        who = unprivileged()
         if who:
             os.chown(self.folder, who["user"], who["group"])
         made = subprocess.run(
@@ -120,7 +125,7 @@ class MariadbServer:
         if made.returncode:
             is_missing(f"mariadb-install-db fails here: {made.stderr.decode().strip()}")
         script = self.folder / "users.sql"
-        script.write_text(_USERS)
+        script.write_text(_USERS + _OVER_TLS if takes_strangers else _USERS)
         script.chmod(0o644)  # of a server that nobody else can reach for a minute
         self.start(f"--init-file={script}")
         script.unlink()
@@ -140,7 +145,7 @@ class MariadbServer:
                 stdout=log,
                 stderr=log,
                 env={"PATH": _PATH},
-                **_unprivileged(),
+                **unprivileged(),
             )
         give_up_at = time.monotonic() + _READY_WITHIN_SECONDS
         while not self._takes_connections():
@@ -186,12 +191,12 @@ class MariadbServer:
 
 
 @contextlib.contextmanager
-def running_mariadb(**settings: str) -> Iterator[MariadbServer]:
+def running_mariadb(*, takes_strangers: bool = False, **settings: str) -> Iterator[MariadbServer]:
     """A server of its own, stopped with the context."""
     folder = Path(tempfile.mkdtemp(prefix="evertoken-mariadb-"))
     server = MariadbServer(folder, **settings)
     try:
-        server.initialise()
+        server.initialise(takes_strangers=takes_strangers)
         yield server
     finally:
         server.kill()

@@ -62,7 +62,8 @@ def refused_at_start(error: BaseException, location: str) -> ConfigurationError:
         what = "the server did not answer in time; correct the address, or see whether it runs"
     elif code in _REFUSED_USER:
         what = (
-            f"the server refuses this user or password ({code}); correct them, or the host that the user may come from"
+            f"the server refuses this user or password ({code}); correct them, or the host that the user may come"
+            " from, or ask for TLS with ssl_mode if the user must come by it"
         )
     elif code in _NO_DATABASE:
         what = (
