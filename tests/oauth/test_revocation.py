@@ -78,7 +78,7 @@ class TestRevocation:
             raise StoreUnavailable("away", retry_after_seconds=3)
 
         with monkeypatch.context() as patch:
-            patch.setattr(live.server.services.sessions, "end", away)
+            patch.setattr(live.server.services.sessions, "sign_out", away)
             answer = http.post("/oauth/revoke", data={"token": tokens["refresh_token"]})
             assert_refused(answer, "temporarily_unavailable", status=503)
             assert answer.headers["retry-after"] == "3"
