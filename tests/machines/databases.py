@@ -54,7 +54,6 @@ def mariadb(machine: Machine) -> Iterator[Database]:
         with machine.inside():
             server = stack.enter_context(
                 running_mariadb(
-                    takes_strangers=True,
                     **{
                         "bind-address": "0.0.0.0",
                         "ssl-ca": str(certificates.authority),

@@ -104,8 +104,8 @@ class MariadbServer:
         assert self._process is not None
         return self._process.pid
 
-    def initialise(self, *, takes_strangers: bool = False) -> None:
-        """Make the folder of the data, and the user; who comes from another machine is taken over TLS only."""
+    def initialise(self) -> None:
+        """Make the folder of the data, and the user; with a certificate, others may come from elsewhere, too."""
         program("mariadbd")
         who = unprivileged()
         if who:
@@ -125,7 +125,7 @@ class MariadbServer:
         if made.returncode:
             is_missing(f"mariadb-install-db fails here: {made.stderr.decode().strip()}")
         script = self.folder / "users.sql"
-        script.write_text(_USERS + _OVER_TLS if takes_strangers else _USERS)
+        script.write_text(_USERS + _OVER_TLS if "ssl-cert" in self._settings else _USERS)
         script.chmod(0o644)  # of a server that nobody else can reach for a minute
         self.start(f"--init-file={script}")
         script.unlink()
@@ -191,12 +191,12 @@ class MariadbServer:
 
 
 @contextlib.contextmanager
-def running_mariadb(*, takes_strangers: bool = False, **settings: str) -> Iterator[MariadbServer]:
+def running_mariadb(**settings: str) -> Iterator[MariadbServer]:
     """A server of its own, stopped with the context."""
     folder = Path(tempfile.mkdtemp(prefix="evertoken-mariadb-"))
     server = MariadbServer(folder, **settings)
     try:
-        server.initialise(takes_strangers=takes_strangers)
+        server.initialise()
         yield server
     finally:
         server.kill()
