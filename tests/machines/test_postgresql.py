@@ -14,12 +14,11 @@ from tests.machines.going import Going
 from tests.machines.together import (
     ACCESS_LIFETIME_SECONDS,
     DEADLINE_SECONDS,
-    OVERLAP_SECONDS,
-    USERS,
     Together,
     accepted,
+    three_machines,
 )
-from tests.machines.world import World, bearer, sign_in, world
+from tests.machines.world import World, bearer, sign_in
 from tests.stores.postgresql.server import PASSWORD, PASSWORD_ITSELF
 from tests.support.process import run_evertoken
 
@@ -32,14 +31,11 @@ OFF_BY_SECONDS = (0, 180, -180)
 @pytest.fixture(scope="module", name="world")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One world for the whole file."""
-    with world(
+    with three_machines(
         tmp_path_factory.mktemp("machines"),
         postgresql,
         environments=[clock_off_by(seconds) for seconds in OFF_BY_SECONDS],
-        users=USERS,
         workers=2,
-        access_lifetime=f"{ACCESS_LIFETIME_SECONDS}s",
-        overlap=f"{OVERLAP_SECONDS}s",
         drain="1s",
     ) as running:
         yield running

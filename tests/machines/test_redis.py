@@ -6,8 +6,8 @@ import pytest
 
 from tests.machines.databases import REDIS_TLS_PORT, redis_and_postgresql
 from tests.machines.going import Going
-from tests.machines.together import ACCESS_LIFETIME_SECONDS, OVERLAP_SECONDS, USERS, Together
-from tests.machines.world import World, world
+from tests.machines.together import Together, three_machines
+from tests.machines.world import World
 from tests.support.process import run_evertoken
 from tests.token_stores.redis_server import PASSWORD, PASSWORD_ITSELF
 
@@ -17,14 +17,7 @@ pytestmark = pytest.mark.alone
 @pytest.fixture(scope="module", name="world")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One world for the whole file."""
-    with world(
-        tmp_path_factory.mktemp("machines"),
-        redis_and_postgresql,
-        environments=[{}, {}, {}],
-        users=USERS,
-        access_lifetime=f"{ACCESS_LIFETIME_SECONDS}s",
-        overlap=f"{OVERLAP_SECONDS}s",
-    ) as running:
+    with three_machines(tmp_path_factory.mktemp("machines"), redis_and_postgresql) as running:
         yield running
 
 

@@ -4,9 +4,10 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 import pytest
@@ -19,8 +20,9 @@ from evertoken.stores.store import Store
 from evertoken.testing import ChaosProxy
 from evertoken.tokens import refresh_token
 from tests.guards.elsewhere import Standing
+from tests.machines.databases import Opened
 from tests.machines.people import People, Record, until
-from tests.machines.world import Host, World, bearer, refresh, sign_in
+from tests.machines.world import Host, World, bearer, refresh, sign_in, world
 from tests.processes.ledger import Ledger
 
 CLIENTS: Final = 64
@@ -89,6 +91,31 @@ def follower(world: World, client_id: str, *, monotonic: Callable[[], float] = t
         client_secret=told["client_secret"],
         allow_http=True,
         monotonic=monotonic,
+    )
+
+
+def three_machines(
+    folder: Path,
+    opened: Opened,
+    *,
+    environments: Sequence[dict[str, str]] = ({}, {}, {}),
+    **settings: Any,
+) -> AbstractContextManager[World]:
+    """
+    The world that the rules are for.
+
+    Args:
+        environments: What each machine's server has in its environment besides the secret.
+        settings: Of all servers, as flags.
+    """
+    return world(
+        folder,
+        opened,
+        environments=environments,
+        users=USERS,
+        access_lifetime=f"{ACCESS_LIFETIME_SECONDS}s",
+        overlap=f"{OVERLAP_SECONDS}s",
+        **settings,
     )
 
 

@@ -151,7 +151,7 @@ class MariadbServer:
         while not self._takes_connections():
             if self._process.poll() is not None or time.monotonic() > give_up_at:
                 raise AssertionError(f"MariaDB does not start:\n{self._log.read_text()[-2000:]}")
-            time.sleep(0.01)
+            time.sleep(0.01)  # it tells nobody when it is ready
 
     def _takes_connections(self) -> bool:
         """It greets whoever connects once it has read its users, and run what it was told to run at its start."""

@@ -120,7 +120,7 @@ class PostgresServer:
         while not _is_ready(state):
             if self._process.poll() is not None or time.monotonic() > give_up_at:
                 raise AssertionError(f"PostgreSQL does not start:\n{self._log.read_text()[-2000:]}")
-            time.sleep(0.01)
+            time.sleep(0.01)  # it tells nobody when it is ready
 
     def stop(self) -> None:
         """Stop it and cut its connections, as an administrator does (a fast shutdown)."""

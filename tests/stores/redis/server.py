@@ -76,7 +76,7 @@ class RedisServer:
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > give_up_at:
                 raise AssertionError(f"redis-server does not start:\n{(self.folder / 'log').read_text()[-2000:]}")
-            time.sleep(0.01)
+            time.sleep(0.01)  # it tells nobody when it is ready
 
     def _answers(self) -> bool:
         try:
